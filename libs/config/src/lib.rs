@@ -1,0 +1,1 @@
+//! Typed settings from the environment, with secrets that do not print.

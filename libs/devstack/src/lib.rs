@@ -1,0 +1,1 @@
+//! PostgreSQL, NATS, S3, nginx and the services for development and tests.

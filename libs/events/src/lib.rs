@@ -1,0 +1,1 @@
+//! Outbox, relay, consumers with inbox, dead letters.

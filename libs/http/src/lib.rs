@@ -1,0 +1,1 @@
+//! Envelope, errors, extractors, middleware, listeners.

@@ -1,0 +1,1 @@
+//! Uploads, variants, storage.

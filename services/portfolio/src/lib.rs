@@ -1,0 +1,1 @@
+//! Profiles, portfolios and every other domain.
