@@ -1,0 +1,370 @@
+use std::{
+    collections::{HashMap, HashSet},
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use async_nats::{
+    Client,
+    jetstream::{
+        self,
+        kv::{Operation, Store},
+        stream,
+    },
+};
+use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::Claims;
+
+/// How often a watcher looks whether it still watches the bucket that exists.
+const CHECK: Duration = Duration::from_secs(1);
+/// A first read that brings nothing for this long has brought everything.
+const FIRST_READ: Duration = Duration::from_secs(2);
+
+/// One entry of the list. It names what is refused and until when it has to be remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// All tokens of a session.
+    Session {
+        /// The session.
+        session: Uuid,
+        /// End of the life of the last token it refuses.
+        expires_at: DateTime<Utc>,
+    },
+    /// All tokens of an account that carry a lower epoch.
+    Epoch {
+        /// The account.
+        user: Uuid,
+        /// The lowest epoch still accepted.
+        epoch: i64,
+        /// The one session whose tokens stay good (a reset of one's own password).
+        spared: Option<Uuid>,
+        /// End of the life of the last token it refuses.
+        expires_at: DateTime<Utc>,
+    },
+}
+
+impl Revocation {
+    /// Key in the bucket. It holds the whole entry, so that no write can replace a higher epoch by a lower one.
+    fn key(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Revocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session { session, expires_at } => write!(f, "session.{session}.{}", expires_at.timestamp()),
+            Self::Epoch { user, epoch, spared, expires_at } => {
+                write!(f, "epoch.{user}.{epoch}.{}.{}", spared.unwrap_or(Uuid::nil()), expires_at.timestamp())
+            }
+        }
+    }
+}
+
+/// Reads a key of the bucket; `None` when it is no entry of the list.
+fn parse(key: &str) -> Option<Revocation> {
+    let time = |part: &str| part.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
+    let id = |part: &str| Uuid::parse_str(part).ok();
+    match key.split('.').collect::<Vec<_>>()[..] {
+        ["session", session, expires] => {
+            Some(Revocation::Session { session: id(session)?, expires_at: time(expires)? })
+        }
+        ["epoch", user, epoch, spared, expires] => Some(Revocation::Epoch {
+            user: id(user)?,
+            epoch: epoch.parse().ok()?,
+            spared: Some(id(spared)?).filter(|spared| !spared.is_nil()),
+            expires_at: time(expires)?,
+        }),
+        _ => None,
+    }
+}
+
+#[derive(Default)]
+struct Entries {
+    sessions: HashMap<Uuid, DateTime<Utc>>,
+    epochs: HashMap<Uuid, (i64, Option<Uuid>, DateTime<Utc>)>,
+}
+
+#[derive(Default)]
+struct Shared {
+    entries: RwLock<Entries>,
+    ready: AtomicBool,
+}
+
+/// The revoked sessions and epochs, in the memory of this replica.
+///
+/// Two ways lead in: a plain NATS message at the moment of the revocation, and a key-value bucket that holds every
+/// unexpired entry. The bucket is read again after each reconnect and whenever it turns out to be another one than the
+/// one watched (its storage was lost and auth made it anew). Entries only ever leave by their own expiry.
+#[derive(Clone, Default)]
+pub struct RevocationList(Arc<Shared>);
+
+impl RevocationList {
+    /// A list that nothing feeds, for tests and commands.
+    pub fn in_memory() -> Self {
+        Self::default()
+    }
+
+    /// A list fed by auth; the work goes on in the background until `shutdown`.
+    pub fn watch(client: Client, namespace: &str, shutdown: CancellationToken) -> Self {
+        let list = Self::default();
+        let watcher = Watcher { list: list.clone(), client, namespace: namespace.to_owned() };
+        tokio::spawn(async move { shutdown.run_until_cancelled(watcher.run()).await });
+        list
+    }
+
+    /// True after the first full read; a replica that has not seen the list must not serve.
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.load(Ordering::Acquire)
+    }
+
+    /// Whether the list refuses a token with these claims.
+    pub fn refuses(&self, claims: &Claims) -> bool {
+        let entries = self.0.entries.read().unwrap_or_else(PoisonError::into_inner);
+        entries.sessions.contains_key(&claims.sid)
+            || entries
+                .epochs
+                .get(&claims.sub)
+                .is_some_and(|&(epoch, spared, _)| claims.epoch < epoch && spared != Some(claims.sid))
+    }
+
+    /// Adds an entry; a lower epoch than the known one changes nothing.
+    pub fn apply(&self, revocation: Revocation) {
+        let mut entries = self.0.entries.write().unwrap_or_else(PoisonError::into_inner);
+        match revocation {
+            Revocation::Session { session, expires_at } => {
+                entries.sessions.insert(session, expires_at);
+            }
+            Revocation::Epoch { user, epoch, spared, expires_at } => {
+                let entry = entries.epochs.entry(user).or_insert((epoch, spared, expires_at));
+                if epoch >= entry.0 {
+                    *entry = (epoch, spared, expires_at.max(entry.2));
+                }
+            }
+        }
+    }
+
+    fn forget_expired(&self, now: DateTime<Utc>) {
+        let mut entries = self.0.entries.write().unwrap_or_else(PoisonError::into_inner);
+        entries.sessions.retain(|_, expires_at| *expires_at > now);
+        entries.epochs.retain(|_, (_, _, expires_at)| *expires_at > now);
+    }
+
+    fn apply_text(&self, text: &str) {
+        match parse(text) {
+            Some(revocation) => self.apply(revocation),
+            None => tracing::warn!("an entry of the revocation list is unreadable"),
+        }
+    }
+}
+
+/// Writes the list. Only auth has one.
+#[derive(Clone)]
+pub struct RevocationWriter {
+    client: Client,
+    namespace: String,
+    lifetime: Duration,
+    replicas: usize,
+}
+
+impl RevocationWriter {
+    /// A writer; `lifetime` is that of an access token, `replicas` the number of NATS servers that keep the bucket.
+    pub fn new(client: Client, namespace: &str, lifetime: Duration, replicas: usize) -> Self {
+        Self { client, namespace: namespace.to_owned(), lifetime, replicas }
+    }
+
+    /// When an entry made at `now` may be forgotten: a token's lifetime and a minute later.
+    pub fn expiry(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + self.lifetime + Duration::from_secs(60)
+    }
+
+    /// Tells all replicas at once, then stores the entries for those that come later.
+    ///
+    /// # Errors
+    /// NATS cannot be reached or refuses. The caller keeps the entries and tries again.
+    pub async fn publish(&self, revocations: &[Revocation]) -> anyhow::Result<()> {
+        if revocations.is_empty() {
+            return Ok(());
+        }
+        let subject = subject(&self.namespace);
+        for revocation in revocations {
+            self.client.publish(subject.clone(), revocation.key().into()).await?;
+        }
+        self.client.flush().await?;
+        let store = self.ensure_bucket().await?;
+        for revocation in revocations {
+            store.put(revocation.key(), "1".into()).await.context("the revocation was not stored")?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the bucket exists and holds all of `unexpired`.
+    ///
+    /// # Errors
+    /// NATS cannot be reached or refuses.
+    pub async fn restore(&self, unexpired: &[Revocation]) -> anyhow::Result<()> {
+        let store = self.ensure_bucket().await?;
+        let stored: HashSet<String> = store.keys().await?.try_collect().await?;
+        for revocation in unexpired.iter().filter(|revocation| !stored.contains(&revocation.key())) {
+            tracing::warn!("an entry of the revocation list was missing and is written again");
+            store.put(revocation.key(), "1".into()).await?;
+        }
+        Ok(())
+    }
+
+    async fn ensure_bucket(&self) -> anyhow::Result<Store> {
+        let context = jetstream::new(self.client.clone());
+        let name = bucket(&self.namespace);
+        // `create_key_value` asks for features that servers before 2.10 refuse; this is the same bucket without them.
+        context
+            .create_or_update_stream(stream::Config {
+                name: format!("KV_{name}"),
+                subjects: vec![format!("$KV.{name}.>")],
+                max_messages_per_subject: 1,
+                max_age: self.lifetime + Duration::from_secs(60),
+                discard: stream::DiscardPolicy::New,
+                allow_rollup: true,
+                deny_delete: true,
+                num_replicas: self.replicas,
+                ..Default::default()
+            })
+            .await
+            .context("the bucket of revocations cannot be made")?;
+        Ok(context.get_key_value(name).await?)
+    }
+}
+
+fn bucket(namespace: &str) -> String {
+    format!("{namespace}_revocations")
+}
+
+fn subject(namespace: &str) -> String {
+    format!("{namespace}.revoked")
+}
+
+struct Watcher {
+    list: RevocationList,
+    client: Client,
+    namespace: String,
+}
+
+impl Watcher {
+    async fn run(self) {
+        let mut pause = Duration::from_millis(50);
+        loop {
+            match self.follow(&mut pause).await {
+                Ok(()) => {}
+                Err(error) => tracing::debug!(error = format!("{error:#}"), "the revocation list is not followed"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(CHECK);
+        }
+    }
+
+    /// Follows one bucket until it is lost or the connection was.
+    async fn follow(&self, pause: &mut Duration) -> anyhow::Result<()> {
+        let connects = self.connects();
+        // The messages are subscribed to before the bucket is read: what falls between would be in neither.
+        let mut messages = self.client.subscribe(subject(&self.namespace)).await?;
+        self.client.flush().await?;
+        let context = jetstream::new(self.client.clone());
+        let store = context.get_key_value(bucket(&self.namespace)).await?;
+        let created = store.stream.cached_info().created;
+        let mut waiting = store.status().await?.values();
+        let mut entries = store.watch_with_history(">").await?;
+        if waiting == 0 {
+            self.ready();
+        }
+        *pause = Duration::from_millis(50);
+        let started = Instant::now();
+        let mut check = tokio::time::interval(CHECK);
+        check.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                message = messages.next() => {
+                    let message = message.context("the subscription ended")?;
+                    self.list.apply_text(&String::from_utf8_lossy(&message.payload));
+                }
+                entry = entries.next() => {
+                    let entry = entry.context("the watch ended")??;
+                    if entry.operation == Operation::Put {
+                        self.list.apply_text(&entry.key);
+                    }
+                    waiting = waiting.saturating_sub(1);
+                    if waiting == 0 || entry.delta == 0 {
+                        self.ready();
+                    }
+                }
+                _ = check.tick() => {
+                    self.list.forget_expired(Utc::now());
+                    if started.elapsed() > FIRST_READ {
+                        self.ready();
+                    }
+                    if self.connects() != connects {
+                        return Ok(());
+                    }
+                    let now = context.get_stream(format!("KV_{}", bucket(&self.namespace))).await?;
+                    anyhow::ensure!(now.cached_info().created == created, "the bucket was made anew");
+                }
+            }
+        }
+    }
+
+    fn ready(&self) {
+        self.list.0.ready.store(true, Ordering::Release);
+    }
+
+    fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_survive_the_way_through_a_key() {
+        let expires_at = DateTime::from_timestamp(1_800_000_000, 0).unwrap();
+        for revocation in [
+            Revocation::Session { session: Uuid::new_v4(), expires_at },
+            Revocation::Epoch { user: Uuid::new_v4(), epoch: 7, spared: None, expires_at },
+            Revocation::Epoch { user: Uuid::new_v4(), epoch: 7, spared: Some(Uuid::new_v4()), expires_at },
+        ] {
+            assert_eq!(parse(&revocation.key()), Some(revocation));
+        }
+        assert_eq!(parse("session.nonsense.1"), None);
+    }
+
+    #[test]
+    fn a_lower_epoch_never_replaces_a_higher_one() {
+        let list = RevocationList::in_memory();
+        let (user, now) = (Uuid::new_v4(), Utc::now());
+        for epoch in [5, 3] {
+            list.apply(Revocation::Epoch { user, epoch, spared: None, expires_at: now });
+        }
+        assert_eq!(list.0.entries.read().unwrap().epochs[&user].0, 5);
+    }
+
+    #[test]
+    fn entries_leave_by_their_own_expiry_alone() {
+        let list = RevocationList::in_memory();
+        let now = Utc::now();
+        let (old, young) = (Uuid::new_v4(), Uuid::new_v4());
+        list.apply(Revocation::Session { session: old, expires_at: now });
+        list.apply(Revocation::Session { session: young, expires_at: now + Duration::from_secs(1) });
+        list.forget_expired(now);
+        let entries = list.0.entries.read().unwrap();
+        assert!(!entries.sessions.contains_key(&old) && entries.sessions.contains_key(&young));
+    }
+}
