@@ -1,1 +1,29 @@
-//! Envelope, errors, extractors, middleware, listeners.
+//! What every service's HTTP side shares: envelope, errors, extractors, middleware, the two listeners and shutdown.
+//!
+//! A handler's signature tells the story: [`CurrentUser`] or [`MaybeUser`] says who may call, [`Id`] or [`Path`] for
+//! what, [`Body`] or [`DeferredBody`] what is sent, and [`ApiResult`] of [`Data`] or [`Page`] what comes back.
+
+pub mod database;
+mod envelope;
+mod error;
+mod extract;
+mod fields;
+mod internal;
+mod middleware;
+pub mod openapi;
+mod rate_limit;
+mod service;
+mod settings;
+mod shutdown;
+
+pub use envelope::{Data, Envelope, Meta, Page, PageEnvelope};
+pub use error::{ApiError, ApiResult, FieldError, OnConstraint};
+pub use extract::{
+    Body, ClientIp, CurrentUser, DeferredBody, Id, MaybeUser, OptionalBody, PageWindow, Paging, Path, Query, RequestId,
+    nullable,
+};
+pub use fields::{FieldErrors, clean, optional_text, required_text, search_text};
+pub use internal::{InternalClient, InternalError, InternalGuard};
+pub use service::{Readiness, Service, healthcheck};
+pub use settings::HttpSettings;
+pub use shutdown::shutdown_signal;

@@ -1,0 +1,14 @@
+//! Extractors: they say in a handler's signature who calls and what is read.
+
+mod body;
+mod client;
+mod paging;
+mod path;
+mod user;
+
+pub use body::{Body, DeferredBody, OptionalBody, nullable};
+pub use client::{ClientIp, RequestId};
+pub use paging::{PageWindow, Paging};
+pub use path::{Id, Path, Query};
+pub(crate) use user::Identity;
+pub use user::{CurrentUser, MaybeUser};

@@ -1,0 +1,139 @@
+//! Field rules that return every broken field at once.
+
+use std::ops::RangeInclusive;
+
+use crate::{ApiError, FieldError};
+
+/// Collects broken fields; [`FieldErrors::finish`] makes the one 422 of them.
+#[derive(Debug, Default)]
+pub struct FieldErrors(Vec<FieldError>);
+
+impl FieldErrors {
+    /// None yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds one. The message is Indonesian.
+    pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(FieldError { field: field.into(), message: message.into() });
+    }
+
+    /// True when nothing is broken.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Ends the check.
+    ///
+    /// # Errors
+    /// 422 `VALIDATION_ERROR` with all broken fields, if there is any.
+    pub fn finish(self) -> Result<(), ApiError> {
+        if self.0.is_empty() { Ok(()) } else { Err(ApiError::invalid(self.0)) }
+    }
+}
+
+/// A text without the white space around it.
+pub fn clean(text: &str) -> &str {
+    text.trim()
+}
+
+/// A required text: trimmed, counted in Unicode characters, without control characters other than `\n` and `\t`.
+///
+/// `label` is the field's Indonesian name for the message. When the rule is broken the result is of no use, and
+/// `errors` says so.
+pub fn required_text(
+    errors: &mut FieldErrors,
+    field: &str,
+    label: &str,
+    value: Option<&str>,
+    length: RangeInclusive<usize>,
+) -> String {
+    let text = clean(value.unwrap_or_default());
+    if text.is_empty() && *length.start() > 0 {
+        errors.add(field, format!("{label} wajib diisi"));
+    } else {
+        check_text(errors, field, label, text, length);
+    }
+    text.to_owned()
+}
+
+/// A text that may be absent, `null` or empty, which all mean `None`; otherwise as [`required_text`].
+pub fn optional_text(
+    errors: &mut FieldErrors,
+    field: &str,
+    label: &str,
+    value: Option<&str>,
+    length: RangeInclusive<usize>,
+) -> Option<String> {
+    let text = clean(value?);
+    if text.is_empty() {
+        return None;
+    }
+    check_text(errors, field, label, text, length);
+    Some(text.to_owned())
+}
+
+fn check_text(errors: &mut FieldErrors, field: &str, label: &str, text: &str, length: RangeInclusive<usize>) {
+    let characters = text.chars().count();
+    if characters < *length.start() {
+        errors.add(field, format!("{label} minimal {} karakter", length.start()));
+    } else if characters > *length.end() {
+        errors.add(field, format!("{label} maksimal {} karakter", length.end()));
+    } else if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+        errors.add(field, format!("{label} berisi karakter yang tidak diperbolehkan"));
+    }
+}
+
+/// A search text as a pattern for `ilike`: trimmed, with `%`, `_` and `\` as literal characters; `None` when empty.
+///
+/// # Errors
+/// 400 `VALIDATION_ERROR` for more than 100 characters or NUL.
+pub fn search_text(field: &str, value: Option<&str>) -> Result<Option<String>, ApiError> {
+    let text = clean(value.unwrap_or_default());
+    if text.is_empty() {
+        return Ok(None);
+    }
+    if text.chars().count() > 100 || text.contains('\0') {
+        return Err(ApiError::syntax(field, "Kata kunci pencarian maksimal 100 karakter"));
+    }
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    Ok(Some(pattern))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_trimmed_and_counted_in_characters() {
+        let mut errors = FieldErrors::new();
+        assert_eq!(required_text(&mut errors, "judul", "Judul", Some("  日本語  "), 1..=3), "日本語");
+        assert!(errors.is_empty());
+    }
+
+    #[test]
+    fn every_broken_field_is_reported_and_the_first_speaks() {
+        let mut errors = FieldErrors::new();
+        required_text(&mut errors, "judul", "Judul", Some("   "), 1..=200);
+        required_text(&mut errors, "nama", "Nama", Some("a\0b"), 1..=200);
+        optional_text(&mut errors, "bio", "Bio", Some(&"x".repeat(501)), 0..=500);
+        assert_eq!(errors.0.iter().map(|e| e.field.as_str()).collect::<Vec<_>>(), ["judul", "nama", "bio"]);
+        assert_eq!(errors.finish().unwrap_err().status(), 422);
+    }
+
+    #[test]
+    fn search_wildcards_are_literal() {
+        assert_eq!(search_text("search", Some(" 50%_a\\ ")).unwrap().unwrap(), "%50\\%\\_a\\\\%");
+        assert_eq!(search_text("search", Some("  ")).unwrap(), None);
+        assert_eq!(search_text("search", Some(&"x".repeat(101))).unwrap_err().status(), 400);
+    }
+}
