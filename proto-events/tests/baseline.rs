@@ -26,7 +26,9 @@ fn nothing_of_the_baseline_is_gone_and_all_that_is_new_is_recorded() {
     assert!(broken.is_empty(), "released fields or events are gone, renumbered or of another type: {broken:#?}");
 
     if std::env::var_os("UPDATE_BASELINE").is_some() {
-        let mut text = "# Written by UPDATE_BASELINE=1 cargo test -p proto-events; lines are never changed or removed.\n".to_owned();
+        let mut text =
+            "# Written by UPDATE_BASELINE=1 cargo test -p proto-events; lines are never changed or removed.\n"
+                .to_owned();
         for line in &current {
             text.push_str(line);
             text.push('\n');
@@ -46,9 +48,7 @@ fn current() -> BTreeSet<String> {
             fields(file.package(), message, &mut lines);
         }
     }
-    lines.extend(EVENTS.iter().map(|event| {
-        format!("event {}.v1.{} = {}", event.publisher, event.message, event.name)
-    }));
+    lines.extend(EVENTS.iter().map(|event| format!("event {}.v1.{} = {}", event.publisher, event.message, event.name)));
     lines
 }
 

@@ -1,0 +1,116 @@
+//! What a service has to tell the others, stored with the change itself.
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use grafikarsa_telemetry::propagation::current_traceparent;
+use proto_events::{Event, subject};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::{Bus, BusError, headers::Envelope};
+
+/// Larger payloads would be refused by NATS (1 MiB with headers) and hold up everything behind them.
+const MAX_PAYLOAD: usize = 512 * 1024;
+
+/// Rows read at once.
+pub(crate) const BATCH: i64 = 100;
+
+/// Stores `event` in the outbox; the relay publishes it after the commit. Give it the connection of the transaction
+/// that makes the change, after the row of `aggregate` is locked, so that events about one entity keep their order.
+/// Continues the trace of the current span. Returns the event id.
+///
+/// # Errors
+/// Those of the database, and [`sqlx::Error::Encode`] for a payload above 512 KiB.
+pub async fn append<E: Event>(
+    connection: &mut PgConnection,
+    event: &E,
+    aggregate: Uuid,
+    version: i64,
+) -> Result<Uuid, sqlx::Error> {
+    let payload = event.encode_to_vec();
+    if payload.len() > MAX_PAYLOAD {
+        return Err(sqlx::Error::Encode(format!("{} has {} bytes", E::NAME, payload.len()).into()));
+    }
+    let id = Uuid::now_v7();
+    // The notification is part of the transaction: it goes out at the commit, or never.
+    sqlx::query(
+        "with event as (
+             insert into outbox (id, subject, event_type, aggregate_id, aggregate_version, payload, traceparent)
+             values ($1, $2, $3, $4, $5, $6, $7)
+             returning 1
+         )
+         select pg_notify('outbox_' || current_schema(), '') from event",
+    )
+    .bind(id)
+    .bind(subject::<E>())
+    .bind(E::NAME)
+    .bind(aggregate)
+    .bind(version)
+    .bind(payload)
+    .bind(current_traceparent())
+    .execute(connection)
+    .await?;
+    Ok(id)
+}
+
+/// Publishes again, in order, what was published since `since`; returns how many events. For a consumer whose database
+/// went back in time: what its inbox still knows changes nothing. Rows older than 7 days are gone.
+///
+/// # Errors
+/// Those of the database and of the bus; what was sent until then stays sent.
+pub async fn republish(pool: &PgPool, bus: &Bus, since: DateTime<Utc>) -> anyhow::Result<u64> {
+    // Another message id each time, or the stream would drop the repetition.
+    let run = Uuid::now_v7();
+    let (mut position, mut sent) = (0, 0);
+    loop {
+        let rows: Vec<Row> = sqlx::query_as(
+            "select position, id, subject, event_type, aggregate_id, aggregate_version, payload, traceparent, created_at
+             from outbox
+             where published_at >= $1 and position > $2
+             order by position
+             limit $3",
+        )
+        .bind(since)
+        .bind(position)
+        .bind(BATCH)
+        .fetch_all(pool)
+        .await?;
+        let Some(last) = rows.last() else { return Ok(sent) };
+        position = last.position;
+        for row in rows {
+            let message_id = format!("{}-{run}", row.id);
+            row.publish(bus, &message_id).await?;
+            sent += 1;
+        }
+    }
+}
+
+/// A row on its way to the bus.
+#[derive(Debug, sqlx::FromRow)]
+pub(crate) struct Row {
+    pub(crate) position: i64,
+    pub(crate) id: Uuid,
+    subject: String,
+    event_type: String,
+    aggregate_id: Uuid,
+    aggregate_version: i64,
+    payload: Vec<u8>,
+    traceparent: Option<String>,
+    created_at: DateTime<Utc>,
+}
+
+impl Row {
+    pub(crate) async fn publish(self, bus: &Bus, message_id: &str) -> Result<(), BusError> {
+        let envelope = Envelope {
+            id: self.id,
+            name: self.event_type,
+            aggregate: self.aggregate_id,
+            version: self.aggregate_version,
+            at: self.created_at,
+            traceparent: self.traceparent,
+        };
+        bus.publish(&self.subject, &envelope, message_id, Bytes::from(self.payload)).await?;
+        metrics::counter!("events_published_total", "event" => envelope.name).increment(1);
+        Ok(())
+    }
+}
