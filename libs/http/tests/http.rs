@@ -1,0 +1,291 @@
+//! The middleware and the extractors as a client meets them: over a real listener.
+#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic")]
+
+use std::time::Duration;
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    routing::{get, post},
+};
+use chrono::Utc;
+use grafikarsa_config::{Reader, Secret};
+use grafikarsa_http::{
+    ApiResult, Body, ClientIp, CurrentUser, Data, HttpSettings, Id, MaybeUser, OptionalBody, Service,
+};
+use grafikarsa_jwt::{Revocation, RevocationList, Role, TokenKeys, Verifier};
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+struct App {
+    base: String,
+    internal: String,
+    http: Client,
+    keys: TokenKeys,
+    revocations: RevocationList,
+    shutdown: CancellationToken,
+    server: tokio::task::JoinHandle<anyhow::Result<()>>,
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl App {
+    async fn spawn() -> Self {
+        Self::with(&[]).await
+    }
+
+    async fn with(changes: &[(&str, &str)]) -> Self {
+        let _installed = rustls::crypto::ring::default_provider().install_default();
+        let (port, internal) = (free_port(), free_port());
+        let mut values = vec![
+            ("APP_ENV".to_owned(), "development".to_owned()),
+            ("APP_HOST".to_owned(), "127.0.0.1".to_owned()),
+            ("INTERNAL_API_TOKEN".to_owned(), "t".repeat(32)),
+            ("CORS_ORIGINS".to_owned(), "https://web.example".to_owned()),
+        ];
+        values.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let mut env = Reader::from_map(values);
+        let settings = HttpSettings::read(&mut env, port, internal);
+        env.finish(()).unwrap();
+
+        let keys = TokenKeys::new(&Secret::new("k".repeat(32)), Duration::from_secs(900));
+        let revocations = RevocationList::in_memory();
+        let shutdown = CancellationToken::new();
+        let api = Router::new()
+            .route("/api/v1/who", get(async |user: CurrentUser| Data::new(user.id)))
+            .route("/api/v1/maybe", get(async |user: MaybeUser| Data::new(user.id())))
+            .route("/api/v1/public", get(async || Data::new(json!([]))))
+            .route("/api/v1/ip", get(async |ip: ClientIp| Data::new(ip.0.to_string())))
+            .route("/api/v1/things/{id}", get(async |Id(id): Id| Data::new(id)))
+            .route("/api/v1/echo", post(echo).layer(DefaultBodyLimit::max(64)))
+            .route("/api/v1/optional", post(optional))
+            .route(
+                "/api/v1/slow",
+                get(async || {
+                    tokio::time::sleep(Duration::from_millis(400)).await;
+                    Data::none()
+                }),
+            )
+            .route("/api/v1/panic", get(panic));
+        let internal_routes = Router::new().route("/internal/ping", get(async || Data::new("pong")));
+        let service = Service::new("test", settings, Verifier::new(keys.clone(), revocations.clone()))
+            .api(api)
+            .internal(internal_routes)
+            .ready_when("always", async || Ok(()));
+        let server = tokio::spawn(service.serve(shutdown.clone()));
+        let app = Self {
+            base: format!("http://127.0.0.1:{port}"),
+            internal: format!("http://127.0.0.1:{internal}"),
+            http: Client::new(),
+            keys,
+            revocations,
+            shutdown,
+            server,
+        };
+        for _ in 0..500 {
+            if app.http.get(format!("{}/healthz", app.internal)).send().await.is_ok() {
+                return app;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the test service did not start");
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.request(Method::GET, path).send().await.unwrap()
+    }
+
+    fn token(&self, user: Uuid, session: Uuid) -> String {
+        self.keys.mint(user, Role::Student, session, 0, Utc::now()).unwrap()
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Echo {
+    text: Option<String>,
+}
+
+async fn echo(Body(body): Body<Echo>) -> ApiResult<Data<Option<String>>> {
+    Ok(Data::new(body.text))
+}
+
+async fn optional(body: OptionalBody<Echo>) -> ApiResult<Data<bool>> {
+    Ok(Data::new(body.read().await?.is_some()))
+}
+
+async fn panic() -> Data<()> {
+    panic!("a bug with a secret in its message")
+}
+
+async fn error(response: Response) -> (u16, String) {
+    let status = response.status().as_u16();
+    assert!(response.headers().contains_key("x-request-id"));
+    let body: Value = response.json().await.unwrap();
+    assert_eq!(body["success"], json!(false));
+    assert_eq!(body["message"], body["error"]["message"]);
+    (status, body["error"]["code"].as_str().unwrap().to_owned())
+}
+
+#[tokio::test]
+async fn unknown_routes_wrong_methods_and_panics_answer_in_the_envelope() {
+    let app = App::spawn().await;
+    assert_eq!(error(app.get("/api/v1/nothing").await).await, (404, "NOT_FOUND".to_owned()));
+    assert_eq!(error(app.get("/elsewhere").await).await, (404, "NOT_FOUND".to_owned()));
+    let wrong = app.request(Method::PATCH, "/api/v1/who").send().await.unwrap();
+    assert_eq!(error(wrong).await, (405, "METHOD_NOT_ALLOWED".to_owned()));
+    let text = app.get("/api/v1/panic").await.text().await.unwrap();
+    assert!(text.contains("INTERNAL_ERROR") && !text.contains("secret"), "{text}");
+    assert_eq!(app.get("/api/v1/public").await.status(), 200, "the service lives on");
+}
+
+#[tokio::test]
+async fn a_bad_token_is_401_on_optional_routes_and_ignored_on_public_ones() {
+    let app = App::spawn().await;
+    for (header, code) in
+        [("Bearer nonsense", "INVALID_TOKEN"), ("Basic abc", "UNAUTHORIZED"), ("Bearer ", "UNAUTHORIZED")]
+    {
+        for path in ["/api/v1/who", "/api/v1/maybe"] {
+            let response = app.request(Method::GET, path).header("authorization", header).send().await.unwrap();
+            assert_eq!(error(response).await, (401, code.to_owned()), "{path} {header}");
+        }
+        let public = app.request(Method::GET, "/api/v1/public").header("authorization", header).send().await.unwrap();
+        assert_eq!(public.status(), 200);
+    }
+    assert_eq!(error(app.get("/api/v1/who").await).await, (401, "UNAUTHORIZED".to_owned()));
+    assert_eq!(app.get("/api/v1/maybe").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_revoked_session_is_refused_at_once() {
+    let app = App::spawn().await;
+    let session = Uuid::new_v4();
+    let token = app.token(Uuid::new_v4(), session);
+    let ask = || app.request(Method::GET, "/api/v1/who").bearer_auth(&token).send();
+    assert_eq!(ask().await.unwrap().status(), 200);
+    app.revocations.apply(Revocation::Session { session, expires_at: Utc::now() + Duration::from_secs(60) });
+    assert_eq!(error(ask().await.unwrap()).await, (401, "TOKEN_REVOKED".to_owned()));
+}
+
+#[tokio::test]
+async fn bodies_that_cannot_be_read_are_400_and_large_ones_413() {
+    let app = App::spawn().await;
+    let post = |kind: &'static str, body: String| {
+        app.request(Method::POST, "/api/v1/echo").header("content-type", kind).body(body).send()
+    };
+    for (kind, body) in [
+        ("text/plain", "{}"),
+        ("application/x-www-form-urlencoded", "text=a"),
+        ("application/json", "{"),
+        ("application/json", "{\"text\":1}"),
+        ("application/json", ""),
+    ] {
+        let response = post(kind, body.to_owned()).await.unwrap();
+        assert_eq!(error(response).await, (400, "VALIDATION_ERROR".to_owned()), "{kind} {body}");
+    }
+    let large = post("application/json", format!("{{\"text\":\"{}\"}}", "x".repeat(100))).await.unwrap();
+    assert_eq!(error(large).await, (413, "PAYLOAD_TOO_LARGE".to_owned()));
+    assert_eq!(post("application/json; charset=utf-8", "{\"text\":\"a\"}".to_owned()).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_may_be_absent_where_it_is_optional() {
+    let app = App::spawn().await;
+    let bare = app.request(Method::POST, "/api/v1/optional").send().await.unwrap();
+    assert_eq!(bare.json::<Value>().await.unwrap()["data"], json!(false));
+    let garbage = app.request(Method::POST, "/api/v1/optional").body("x").send().await.unwrap();
+    assert_eq!(error(garbage).await.0, 400);
+}
+
+#[tokio::test]
+async fn only_canonical_uuids_are_ids() {
+    let app = App::spawn().await;
+    let id = Uuid::new_v4();
+    assert_eq!(app.get(&format!("/api/v1/things/{id}")).await.status(), 200);
+    for id in ["1", "not-a-uuid", &id.simple().to_string(), "%00"] {
+        assert_eq!(error(app.get(&format!("/api/v1/things/{id}")).await).await.0, 400, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn cors_allows_the_listed_origin_with_credentials_and_nobody_else() {
+    let app = App::spawn().await;
+    let preflight = |origin: &'static str| {
+        app.request(Method::OPTIONS, "/api/v1/who")
+            .header("origin", origin)
+            .header("access-control-request-method", "PATCH")
+            .header("access-control-request-headers", "authorization,x-session-id")
+            .send()
+    };
+    let allowed = preflight("https://web.example").await.unwrap();
+    assert_eq!(allowed.headers()["access-control-allow-origin"], "https://web.example");
+    assert_eq!(allowed.headers()["access-control-allow-credentials"], "true");
+    assert_eq!(allowed.headers()["access-control-max-age"], "3600");
+    assert!(!preflight("https://evil.example").await.unwrap().headers().contains_key("access-control-allow-origin"));
+    let failing = app.request(Method::GET, "/api/v1/who").header("origin", "https://web.example").send().await.unwrap();
+    assert_eq!(failing.headers()["access-control-allow-origin"], "https://web.example", "errors carry it too");
+}
+
+#[tokio::test]
+async fn answers_are_not_stored_and_carry_the_request_id() {
+    let app = App::spawn().await;
+    let response =
+        app.request(Method::GET, "/api/v1/public").header("x-request-id", "0123456789abcdef").send().await.unwrap();
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert_eq!(response.headers()["x-request-id"], "0123456789abcdef");
+    let forged = app.request(Method::GET, "/api/v1/public").header("x-request-id", "<script>").send().await.unwrap();
+    assert_ne!(forged.headers()["x-request-id"], "<script>");
+}
+
+#[tokio::test]
+async fn only_nginx_says_where_a_client_comes_from() {
+    let app = App::spawn().await;
+    let forged = app.request(Method::GET, "/api/v1/ip").header("x-forwarded-for", "203.0.113.9").send().await.unwrap();
+    assert_eq!(forged.json::<Value>().await.unwrap()["data"], json!("0.0.0.0"));
+}
+
+#[tokio::test]
+async fn the_general_limit_counts_users_apart_and_says_when_to_come_back() {
+    let app = App::with(&[("RATE_LIMIT_REQUESTS", "2")]).await;
+    let token = app.token(Uuid::new_v4(), Uuid::new_v4());
+    let ask = |token: String| app.request(Method::GET, "/api/v1/who").bearer_auth(token).send();
+    for _ in 0..2 {
+        assert_eq!(ask(token.clone()).await.unwrap().status(), 200);
+    }
+    let refused = ask(token).await.unwrap();
+    assert!(refused.headers()["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    assert_eq!(error(refused).await, (429, "TOO_MANY_REQUESTS".to_owned()));
+    assert_eq!(
+        ask(app.token(Uuid::new_v4(), Uuid::new_v4())).await.unwrap().status(),
+        200,
+        "another user is not held back"
+    );
+}
+
+#[tokio::test]
+async fn the_internal_routes_ask_for_the_token_and_are_not_public() {
+    let app = App::spawn().await;
+    let ask = |token: String| app.http.get(format!("{}/internal/ping", app.internal)).bearer_auth(token).send();
+    assert_eq!(ask("t".repeat(32)).await.unwrap().status(), 200);
+    assert_eq!(ask("x".repeat(32)).await.unwrap().status(), 401);
+    assert_eq!(app.get("/internal/ping").await.status(), 404);
+    assert_eq!(app.get("/metrics").await.status(), 404);
+}
+
+#[tokio::test]
+async fn shutdown_lets_a_running_request_finish() {
+    let app = App::spawn().await;
+    let running = tokio::spawn(app.request(Method::GET, "/api/v1/slow").send());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    app.shutdown.cancel();
+    assert_eq!(running.await.unwrap().unwrap().status(), 200);
+    app.server.await.unwrap().unwrap();
+    assert!(app.http.get(format!("{}/api/v1/public", app.base)).send().await.is_err(), "nobody listens any more");
+}
