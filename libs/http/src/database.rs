@@ -94,13 +94,12 @@ async fn pending(pool: &PgPool, migrator: &Migrator) -> anyhow::Result<usize> {
     let table = migrator.table_name.to_string();
     let exists: Option<String> =
         sqlx::query_scalar("select to_regclass($1)::text").bind(&table).fetch_one(pool).await?;
-    let applied: Vec<i64> = match exists {
-        None => Vec::new(),
+    let applied: Vec<i64> = if exists.is_some() {
         // The name is the one compiled in, never input.
-        Some(_) => {
-            let sql = sqlx::AssertSqlSafe(format!("select version from {table} where success"));
-            sqlx::query_scalar(sql).fetch_all(pool).await?
-        }
+        let sql = sqlx::AssertSqlSafe(format!("select version from {table} where success"));
+        sqlx::query_scalar(sql).fetch_all(pool).await?
+    } else {
+        Vec::new()
     };
     Ok(migrator.iter().filter(|migration| !applied.contains(&migration.version)).count())
 }

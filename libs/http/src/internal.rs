@@ -74,10 +74,12 @@ impl From<InternalError> for ApiError {
         match error {
             // A peer that is draining or has lost its own database is down for us too.
             InternalError::Api { status, .. } if status.is_server_error() => Self::unavailable().because(error),
-            InternalError::Api { status: StatusCode::UNAUTHORIZED, .. } => Self::internal(error),
+            // A refused internal token is our own misconfiguration, never the caller's.
+            InternalError::Api { status: StatusCode::UNAUTHORIZED, .. } | InternalError::Unreadable(_) => {
+                Self::internal(error)
+            }
             InternalError::Api { status, code, message } => Self::new(status, code, message),
             InternalError::Unreachable(_) => Self::unavailable().because(error),
-            InternalError::Unreadable(_) => Self::internal(error),
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn init(service: &'static str, settings: &TelemetrySettings) -> anyhow::Resu
         .context("logging was already started")?;
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
-        .and_then(|builder| builder.install_recorder().map_err(Into::into))
+        .and_then(PrometheusBuilder::install_recorder)
         .context("metrics were already started")?;
     METRICS.get_or_init(|| handle);
     Ok(Guard { provider })

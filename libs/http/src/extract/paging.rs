@@ -58,6 +58,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::Request;
+
     use super::*;
 
     #[tokio::test]
@@ -70,7 +72,7 @@ mod tests {
             ("page=2&limit=50", (2, 50)),
             ("page=99999999999999999999&limit=1000", (1, 100)),
         ] {
-            let request = axum::http::Request::get(format!("/x?{query}")).body(()).unwrap();
+            let request = Request::get(format!("/x?{query}")).body(()).unwrap();
             let (mut parts, ()) = request.into_parts();
             let window = Paging::from_request_parts(&mut parts, &()).await.unwrap().with(20, 100);
             assert_eq!((window.page, window.per_page), expected, "{query}");
