@@ -129,9 +129,13 @@ impl Bus {
 
     /// Waits until the connection stands.
     pub(crate) async fn connected(&self) {
+        self.until(true).await;
+    }
+
+    async fn until(&self, wanted: bool) {
         let mut connected = self.connected.clone();
         // An error means that the client is gone with its callback; the next request will say so.
-        drop(connected.wait_for(|connected| *connected).await);
+        drop(connected.wait_for(|connected| *connected == wanted).await);
     }
 
     /// Creates the stream of `publisher` or brings its limits up to date: file storage, 14 days, subjects
@@ -171,8 +175,12 @@ impl Bus {
         }
         let subject = format!("{}.{subject}", self.namespace());
         let headers = envelope.to_headers(message_id);
-        self.jetstream.publish_with_headers(subject, headers, payload).await?.await?;
-        Ok(())
+        let acknowledged = async { self.jetstream.publish_with_headers(subject, headers, payload).await?.await };
+        tokio::select! {
+            result = acknowledged => { result?; Ok(()) }
+            // The acknowledgement would never come, and only the time limit would end the wait.
+            () = self.until(false) => Err(BusError::Disconnected),
+        }
     }
 
     /// Prepares to wait until a consumer has applied the event `id`. Call it **before** the commit that makes the event

@@ -192,13 +192,20 @@ impl Relay {
 /// never lost nothing is older than the stream itself. The minute allows for clocks that differ; what is sent twice
 /// for it is dropped by the stream.
 async fn recover(listener: &mut PgListener, birth: DateTime<Utc>) -> anyhow::Result<()> {
-    let forgotten = bounded(
-        sqlx::query("update outbox set published_at = null where published_at < $1 + interval '1 minute'")
-            .bind(birth)
-            .execute(&mut *listener),
-    )
-    .await?
-    .rows_affected();
+    let mut forgotten = 0;
+    loop {
+        // In steps, each of which ends well within the time that a statement may take.
+        let query = sqlx::query(
+            "update outbox set published_at = null where position in
+                 (select position from outbox
+                  where published_at < $1 + interval '1 minute' and published_at > now() - interval '7 days'
+                  limit 5000)",
+        );
+        match bounded(query.bind(birth).execute(&mut *listener)).await?.rows_affected() {
+            0 => break,
+            rows => forgotten += rows,
+        }
+    }
     if forgotten > 0 {
         tracing::warn!(events = forgotten, "the stream is younger than these events: they are published again");
     }
