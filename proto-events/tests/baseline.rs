@@ -4,6 +4,7 @@
 //!
 //! After adding a field or an event: `UPDATE_BASELINE=1 cargo test -p proto-events`, and commit `baseline.txt`. The
 //! update refuses to lose a line.
+#![allow(clippy::expect_used, reason = "a test may panic")]
 
 use std::{collections::BTreeSet, fs};
 

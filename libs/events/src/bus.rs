@@ -4,8 +4,8 @@ use async_nats::{
     Client, ConnectOptions, Event as ClientEvent, ServerAddr,
     jetstream::{
         self,
-        context::{CreateStreamError, PublishError},
-        stream::{Config, StorageType},
+        context::{CreateStreamError, GetStreamError, PublishError},
+        stream::{Config, Info, StorageType},
     },
 };
 use bytes::Bytes;
@@ -157,8 +157,14 @@ impl Bus {
             ..Config::default()
         };
         let result = self.jetstream.create_or_update_stream(config).await;
-        let created = result.map_err(|source| BusError::Stream { stream: name, source })?.created;
-        Ok(DateTime::from_timestamp(created.unix_timestamp(), created.nanosecond()).unwrap_or_default())
+        let info = result.map_err(|source| BusError::Stream { stream: name, source })?;
+        Ok(created(&info))
+    }
+
+    /// When the stream of `publisher` was created; an error if there is none.
+    pub(crate) async fn stream_created(&self, publisher: &str) -> Result<DateTime<Utc>, GetStreamError> {
+        let stream = self.jetstream.get_stream(stream_name(self.namespace(), publisher)).await?;
+        Ok(created(stream.cached_info()))
     }
 
     /// Publishes to a stream and waits for its acknowledgement.
@@ -217,8 +223,15 @@ impl Bus {
 
 impl fmt::Debug for Bus {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Bus").field("settings", &self.settings).field("connected", &self.is_connected()).finish()
+        f.debug_struct("Bus")
+            .field("settings", &self.settings)
+            .field("connected", &self.is_connected())
+            .finish_non_exhaustive()
     }
+}
+
+fn created(info: &Info) -> DateTime<Utc> {
+    DateTime::from_timestamp(info.created.unix_timestamp(), info.created.nanosecond()).unwrap_or_default()
 }
 
 fn options(service: &str, state: Arc<watch::Sender<bool>>) -> ConnectOptions {

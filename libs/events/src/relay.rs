@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, Utc};
 use sqlx::{
     PgPool,
@@ -56,7 +56,7 @@ impl Relay {
         while !shutdown.is_cancelled() {
             backoff.started();
             let Err(error) = self.session(&shutdown).await else { return };
-            report_lag(Lag::default());
+            report_lag(&Lag::default());
             let pause = backoff.failed();
             tracing::warn!(error = format!("{error:#}"), ?pause, "the relay starts over");
             tokio::select! {
@@ -108,16 +108,25 @@ impl Relay {
         let mut housekeeping = interval(HOUSEKEEPING);
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.publish_all(&mut listener).await?;
+            let last = shutdown.is_cancelled();
+            let late = async {
+                shutdown.cancelled().await;
+                sleep(LAST_PASS).await;
+            };
             tokio::select! {
-                () = shutdown.cancelled() => {
-                    return timeout(LAST_PASS, self.publish_all(&mut listener)).await.context("no time for the last events")?;
-                }
+                result = self.publish_all(&mut listener) => result?,
+                () = late => bail!("no time for the last events before the shutdown"),
+            }
+            if last {
+                return Ok(());
+            }
+            tokio::select! {
+                () = shutdown.cancelled() => {}
                 _ = housekeeping.tick() => {
                     // An idle relay would not notice that the stream is gone, with events that nobody has read yet.
-                    ensure!(self.bus.ensure_stream(&self.publisher).await? == birth, "the stream was lost and is new");
+                    ensure!(self.bus.stream_created(&self.publisher).await? == birth, "the stream was lost");
                     clean_up(&mut listener).await?;
-                    report_lag(measure_lag(&mut listener).await?);
+                    report_lag(&measure_lag(&mut listener).await?);
                 }
                 notification = listener.try_recv() => {
                     notification?.context(LOST)?;
@@ -253,7 +262,7 @@ async fn measure_lag(listener: &mut PgListener) -> anyhow::Result<Lag> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-fn report_lag(lag: Lag) {
+fn report_lag(lag: &Lag) {
     metrics::gauge!("events_outbox_pending").set(lag.pending as f64);
     metrics::gauge!("events_outbox_oldest_seconds").set(lag.oldest_seconds);
     metrics::gauge!("events_dead_letters").set(lag.dead_letters as f64);

@@ -20,7 +20,10 @@ async fn a_redelivered_event_is_applied_once() {
     world.record("once");
     world.change(Uuid::now_v7(), 1).await;
     eventually("it is applied", || async { world.applied("once").await == [1] }).await;
-    assert_eq!(republish(&world.pool, &world.bus, DateTime::<Utc>::MIN_UTC.max(long_ago())).await.expect("it is sent"), 1);
+    assert_eq!(
+        republish(&world.pool, &world.bus, DateTime::<Utc>::MIN_UTC.max(long_ago())).await.expect("it is sent"),
+        1
+    );
     world.change(Uuid::now_v7(), 2).await;
     eventually("what follows is applied", || async { world.applied("once").await.contains(&2) }).await;
     assert_eq!(world.applied("once").await, [1, 2]);

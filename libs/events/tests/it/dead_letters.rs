@@ -36,7 +36,10 @@ async fn a_poisonous_event_goes_to_the_dead_letters_and_the_others_pass() {
     let letters = list(&world.pool).await.expect("a list");
     assert_eq!(letters.len(), 1);
     let letter = &letters[0];
-    assert_eq!((letter.consumer.as_str(), letter.event_id, letter.event_type.as_str()), ("test_picky", id, "account.changed"));
+    assert_eq!(
+        (letter.consumer.as_str(), letter.event_id, letter.event_type.as_str()),
+        ("test_picky", id, "account.changed")
+    );
     assert_eq!((letter.aggregate_id, letter.aggregate_version, letter.tries), (account, 1, 3));
     assert_eq!((letter.error.as_str(), letter.replayed_at), ("cannot digest this", None));
 

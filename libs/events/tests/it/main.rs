@@ -1,8 +1,10 @@
 //! Events over a real PostgreSQL and a real NATS server, which some tests kill.
+#![allow(clippy::expect_used, reason = "a test may panic")]
 
 mod consuming;
 mod dead_letters;
 mod loss;
 mod publishing;
 mod support;
+mod tracing;
 mod waiting;

@@ -23,7 +23,10 @@ async fn a_rolled_back_event_is_never_published() {
     append(&mut transaction, Uuid::now_v7(), 1).await;
     transaction.rollback().await.expect("it rolls back");
     world.change(Uuid::now_v7(), 2).await;
-    eventually("the committed one is published", || async { world.unpublished().await == 0 && !world.stream().await.is_empty() }).await;
+    eventually("the committed one is published", || async {
+        world.unpublished().await == 0 && !world.stream().await.is_empty()
+    })
+    .await;
     assert_eq!(world.versions_in_stream().await, [2]);
 }
 

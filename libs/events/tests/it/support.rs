@@ -2,7 +2,6 @@
 
 use std::{
     net::TcpListener,
-    path::Path,
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -29,7 +28,8 @@ pub struct Nats {
 
 impl Nats {
     pub fn start() -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
+        let port =
+            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
         let mut nats = Self { port, storage: tempfile::tempdir().expect("a folder"), process: None };
         nats.restart();
         nats
@@ -58,10 +58,6 @@ impl Nats {
     /// Forgets all streams; only between [`Nats::kill`] and [`Nats::restart`].
     pub fn lose_storage(&self) {
         std::fs::remove_dir_all(self.storage.path().join("jetstream")).expect("it had a storage");
-    }
-
-    pub fn storage(&self) -> &Path {
-        self.storage.path()
     }
 
     fn url(&self) -> String {
@@ -105,10 +101,12 @@ impl World {
             .await
             .expect("the database is there");
         sqlx::raw_sql(SCHEMA).execute(&pool).await.expect("the schema is valid");
-        sqlx::raw_sql("create table effects (n bigserial, consumer text, event_id uuid, name text, version bigint, again bool)")
-            .execute(&pool)
-            .await
-            .expect("a table for effects");
+        sqlx::raw_sql(
+            "create table effects (n bigserial, consumer text, event_id uuid, name text, version bigint, again bool)",
+        )
+        .execute(&pool)
+        .await
+        .expect("a table for effects");
         let bus = Bus::connect(&settings, "test").await.expect("nats-server starts");
         Self { nats, bus, pool, shutdown: CancellationToken::new(), database }
     }
@@ -136,9 +134,10 @@ impl World {
 
     /// Runs a consumer that writes each event to the table of effects.
     pub fn record(&self, name: &'static str) -> JoinHandle<()> {
-        tokio::spawn(self.consumer(name).run(self.shutdown.child_token(), move |connection, message| {
-            note(connection, name, message)
-        }))
+        tokio::spawn(
+            self.consumer(name)
+                .run(self.shutdown.child_token(), move |connection, message| note(connection, name, message)),
+        )
     }
 
     /// Versions in the order in which `consumer` applied them.
@@ -211,7 +210,10 @@ pub fn note<'a>(
 ) -> BoxFuture<'a, anyhow::Result<()>> {
     Box::pin(async move {
         let event: AccountChanged = message.decode()?;
-        anyhow::ensure!(event.account.is_some_and(|account| account.version == message.version), "payload and header differ");
+        anyhow::ensure!(
+            event.account.is_some_and(|account| account.version == message.version),
+            "payload and header differ"
+        );
         sqlx::query("insert into effects (consumer, event_id, name, version, again) values ($1, $2, $3, $4, $5)")
             .bind(consumer)
             .bind(message.id)
