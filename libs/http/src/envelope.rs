@@ -22,6 +22,10 @@ pub struct Envelope<T> {
     pub message: Option<Cow<'static, str>>,
 }
 
+/// Says in the documentation that `data` is `null`: `body = Envelope<Nothing>`.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct Nothing;
+
 /// A page of a list as it goes over the wire.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PageEnvelope<T> {

@@ -16,7 +16,7 @@ mod service;
 mod settings;
 mod shutdown;
 
-pub use envelope::{Data, Envelope, Meta, Page, PageEnvelope};
+pub use envelope::{Data, Envelope, Meta, Nothing, Page, PageEnvelope};
 pub use error::{ApiError, ApiResult, FieldError, OnConstraint};
 pub use extract::{
     Body, ClientIp, CurrentUser, DeferredBody, Id, MaybeUser, OptionalBody, PageWindow, Paging, Path, Query, RequestId,
