@@ -1,0 +1,43 @@
+//! What may know what: a service never imports another one's crate, and never reads another one's schema.
+
+use serde_json::Value;
+
+const SERVICES: [&str; 3] = ["auth", "portfolio", "media"];
+
+/// The packages of this workspace, as cargo describes them.
+fn packages() -> Vec<Value> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+#[test]
+fn no_crate_depends_on_a_service() {
+    let packages = packages();
+    for service in SERVICES {
+        assert!(packages.iter().any(|package| package["name"] == service), "{service} is no package");
+    }
+    for package in &packages {
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            assert!(!SERVICES.contains(&name), "{} depends on the service {name}", package["name"]);
+        }
+    }
+}
+
+#[test]
+fn the_test_servers_are_never_linked_into_a_service() {
+    for package in packages().iter().filter(|package| SERVICES.iter().any(|service| package["name"] == *service)) {
+        for dependency in package["dependencies"].as_array().unwrap() {
+            let name = dependency["name"].as_str().unwrap();
+            let only_in_tests = dependency["kind"] == "dev";
+            let test_server = name.starts_with("s3s") || name == "grafikarsa-devstack";
+            assert!(!test_server || only_in_tests, "{} is built with {name}", package["name"]);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The house as a whole.
+
+mod layering;
+mod refusals;
