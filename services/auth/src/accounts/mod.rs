@@ -1,0 +1,136 @@
+//! Who may log in: names, role, state.
+
+pub(crate) mod first_admin;
+pub(crate) mod rules;
+
+use anyhow::Context as _;
+use chrono::{DateTime, Utc};
+use grafikarsa_events::outbox;
+use grafikarsa_http::{ApiError, ApiResult, OnConstraint as _};
+use proto_events::auth::v1 as events;
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// An account as other services see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) id: Uuid,
+    pub(crate) username: String,
+    pub(crate) email: String,
+    pub(crate) role: String,
+    pub(crate) is_active: bool,
+    pub(crate) must_change_password: bool,
+    pub(crate) version: i64,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+impl From<Account> for events::Account {
+    fn from(account: Account) -> Self {
+        Self {
+            id: account.id.to_string(),
+            version: account.version,
+            username: account.username,
+            email: account.email,
+            role: account.role,
+            is_active: account.is_active,
+            must_change_password: account.must_change_password,
+            deleted: false,
+            created_at_ms: account.created_at.timestamp_millis(),
+        }
+    }
+}
+
+/// A row about to be stored. Its fields keep the rules of [`rules`].
+pub(crate) struct NewAccount<'a> {
+    pub(crate) id: Uuid,
+    pub(crate) username: &'a str,
+    pub(crate) email: &'a str,
+    pub(crate) password_hash: &'a str,
+    pub(crate) role: &'a str,
+    pub(crate) must_change_password: bool,
+    /// Waits for a confirmation: reserves its names, and nothing else.
+    pub(crate) is_pending: bool,
+}
+
+/// Stores an account; the indexes decide whose the names are.
+pub(crate) async fn insert(connection: &mut PgConnection, new: NewAccount<'_>) -> ApiResult<Account> {
+    let stored = sqlx::query_as!(
+        Account,
+        r#"
+        insert into accounts (id, username, email, password_hash, role, must_change_password, is_pending)
+        values ($1, $2, $3, $4, $5, $6, $7)
+        returning
+            id,
+            username,
+            email,
+            role,
+            is_active,
+            must_change_password,
+            version,
+            created_at
+        "#,
+        new.id,
+        new.username,
+        new.email,
+        new.password_hash,
+        new.role,
+        new.must_change_password,
+        new.is_pending,
+    )
+    .fetch_one(connection)
+    .await;
+    names_are_free(stored)
+}
+
+/// The one place that knows what a broken index of `accounts` means.
+pub(crate) fn names_are_free<T>(result: Result<T, sqlx::Error>) -> ApiResult<T> {
+    result
+        .on_constraint("accounts_username_key", || ApiError::conflict("USERNAME_TAKEN", "Username sudah digunakan"))
+        .on_constraint("accounts_email_key", || ApiError::conflict("DUPLICATE_EMAIL", "Email sudah digunakan"))
+}
+
+/// Tells the others about a new account, in the transaction that makes it.
+pub(crate) async fn announce_created(connection: &mut PgConnection, account: &Account) -> Result<(), sqlx::Error> {
+    let event = events::AccountCreated { account: Some(account.clone().into()) };
+    outbox::append(connection, &event, account.id, account.version).await.map(drop)
+}
+
+/// Publishes the full state of every account once more, for a consumer that lost its copies. Returns how many.
+pub(crate) async fn republish_all(pool: &sqlx::PgPool) -> anyhow::Result<u64> {
+    let (mut last, mut published) = (Uuid::nil(), 0);
+    loop {
+        let mut tx = pool.begin().await?;
+        let accounts = sqlx::query_as!(
+            Account,
+            r#"
+            select
+                id,
+                username,
+                email,
+                role,
+                is_active,
+                must_change_password,
+                version,
+                created_at
+            from accounts
+            where id > $1 and not is_pending and deleted_at is null
+            order by id
+            limit 200
+            for update
+            "#,
+            last,
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let Some(end) = accounts.last() else { return Ok(published) };
+        last = end.id;
+        for account in accounts {
+            let (id, version) = (account.id, account.version);
+            let event = events::AccountChanged { account: Some(account.into()) };
+            outbox::append(&mut tx, &event, id, version).await.context("an account was not published")?;
+            published += 1;
+        }
+        tx.commit().await?;
+    }
+}

@@ -1,0 +1,148 @@
+//! Hashing and verifying passwords, on as many threads as there are cores.
+
+use std::{num::NonZero, sync::Arc, thread::available_parallelism};
+
+use anyhow::Context as _;
+use argon2::{
+    Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
+};
+use grafikarsa_http::{ApiError, ApiResult};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Memory of one hash, in KiB.
+const MEMORY: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+/// How many may wait for a core, some seconds' worth. More would wait longer than a browser does.
+const QUEUE: usize = 256;
+
+/// The pool. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Passwords {
+    places: Arc<Semaphore>,
+    cores: Arc<Semaphore>,
+    dummy: Arc<str>,
+}
+
+/// What a verification found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Wrong,
+    Right,
+    /// Right, and here is a hash of today's kind to replace the old one.
+    RightUpgraded(String),
+}
+
+impl Passwords {
+    pub(crate) fn new() -> anyhow::Result<Self> {
+        let cores = available_parallelism().map_or(1, NonZero::get);
+        // Nobody knows the password of this hash; verifying it takes as long as verifying a real one.
+        let dummy = hash(&data_encoding::HEXLOWER.encode(&rand::random::<[u8; 16]>()))?;
+        Ok(Self {
+            places: Arc::new(Semaphore::new(cores + QUEUE)),
+            cores: Arc::new(Semaphore::new(cores)),
+            dummy: dummy.into(),
+        })
+    }
+
+    /// Hashes a new password.
+    pub(crate) async fn hash(&self, password: SecretString) -> ApiResult<String> {
+        let core = self.core().await?;
+        run(core, move || hash(password.expose_secret())).await
+    }
+
+    /// Checks `password` against a stored hash; without one the same work is done, and the answer is no.
+    pub(crate) async fn verify(&self, password: SecretString, stored: Option<String>) -> ApiResult<Verdict> {
+        let core = self.core().await?;
+        let dummy = self.dummy.clone();
+        run(core, move || match stored {
+            Some(stored) => verify(password.expose_secret(), &stored),
+            None => verify(password.expose_secret(), &dummy).map(|_| Verdict::Wrong),
+        })
+        .await
+    }
+
+    /// A place in the queue, then a core; 503 when the queue is full.
+    async fn core(&self) -> ApiResult<Core> {
+        let place = self.places.clone().try_acquire_owned().map_err(|_| ApiError::unavailable())?;
+        let core = self.cores.clone().acquire_owned().await.map_err(ApiError::internal)?;
+        Ok(Core { _place: place, _core: core })
+    }
+}
+
+/// Held by the thread that works, so that a client that went away does not free the core early.
+struct Core {
+    _place: OwnedSemaphorePermit,
+    _core: OwnedSemaphorePermit,
+}
+
+async fn run<T: Send + 'static>(core: Core, work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> ApiResult<T> {
+    let done = tokio::task::spawn_blocking(move || {
+        let _core = core;
+        work()
+    });
+    Ok(done.await.map_err(ApiError::internal)??)
+}
+
+fn argon2id() -> anyhow::Result<Argon2<'static>> {
+    let params = Params::new(MEMORY, PASSES, LANES, None).map_err(|error| anyhow::anyhow!("argon2id: {error}"))?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(password: &str) -> anyhow::Result<String> {
+    let salt: [u8; 16] = rand::random();
+    let hash: PasswordHash = argon2id()?
+        .hash_password_with_salt(password.as_bytes(), &salt)
+        .map_err(|error| anyhow::anyhow!("a password was not hashed: {error}"))?;
+    Ok(hash.to_string())
+}
+
+fn verify(password: &str, stored: &str) -> anyhow::Result<Verdict> {
+    if stored.starts_with("$2") {
+        // Errors are passwords that bcrypt cannot take, such as those with NUL.
+        return match bcrypt::verify(password, stored) {
+            Ok(true) => hash(password).map(Verdict::RightUpgraded).context("the upgrade failed"),
+            Ok(false) | Err(_) => Ok(Verdict::Wrong),
+        };
+    }
+    let right = argon2id()?.verify_password(password.as_bytes(), stored).is_ok();
+    Ok(if right { Verdict::Right } else { Verdict::Wrong })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_argon2id_of_19_mib_and_2_passes() {
+        let stored = hash("rahasia-sekali").unwrap();
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert_eq!(verify("rahasia-sekali", &stored).unwrap(), Verdict::Right);
+        assert_eq!(verify("rahasia-sekalo", &stored).unwrap(), Verdict::Wrong);
+        assert_ne!(hash("rahasia-sekali").unwrap(), stored);
+    }
+
+    #[test]
+    fn hashes_of_the_old_system_are_verified_and_upgraded() {
+        let stored = bcrypt::hash_with_salt("rahasia-sekali", 4, [7; 16]).unwrap();
+        for version in [bcrypt::Version::TwoA, bcrypt::Version::TwoB] {
+            let stored = stored.format_for_version(version);
+            let Verdict::RightUpgraded(new) = verify("rahasia-sekali", &stored).unwrap() else { panic!("{stored}") };
+            assert_eq!(verify("rahasia-sekali", &new).unwrap(), Verdict::Right);
+            assert_eq!(verify("rahasia", &stored).unwrap(), Verdict::Wrong);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_user_costs_a_verification_and_is_refused() {
+        let passwords = Passwords::new().unwrap();
+        assert_eq!(passwords.verify("x".into(), None).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_is_503() {
+        let passwords = Passwords { places: Arc::new(Semaphore::new(0)), ..Passwords::new().unwrap() };
+        assert_eq!(passwords.verify("x".into(), None).await.unwrap_err().status(), 503);
+    }
+}
