@@ -7,7 +7,7 @@ async fn the_main_job_passes_through_nginx() {
     let house = House::build().await;
     let mut journey = Journey::new(house.guest(), "siti");
     journey.walk().await;
-    house.kept_its_books(1, 1).await;
+    house.books().await.balance(1, 1).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use crate::{
 
 /// Kills `part` while each step is on its way, at another moment each time.
 async fn the_journey_survives(part: Part) {
-    let mut house = House::build().await;
+    let mut house = House::build_apart().await;
     let mut journey = Journey::new(house.guest(), "siti");
     journey.take(Step::AdminLogsIn).await;
     for (number, step) in (0u64..).zip(Step::ALL).skip(1) {
@@ -23,7 +23,7 @@ async fn the_journey_survives(part: Part) {
     house.is_ready().await;
     journey.take(Step::GuestFindsIt).await;
     journey.take(Step::GuestSeesPicture).await;
-    house.kept_its_books(1, 1).await;
+    house.books().await.balance(1, 1).await;
 }
 
 #[tokio::test]

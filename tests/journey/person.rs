@@ -73,10 +73,6 @@ impl Person {
         self.send(Method::POST, path, Some(body)).await
     }
 
-    pub async fn patch(&self, path: &str, body: Value) -> Answer {
-        self.send(Method::PATCH, path, Some(body)).await
-    }
-
     /// Repeats a request that is safe to repeat until it is answered by who should answer it.
     pub async fn insist(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
         let deadline = Instant::now() + PATIENCE;
@@ -125,12 +121,9 @@ async fn finish(request: String, builder: reqwest::RequestBuilder) -> Answer {
                 Err(_) => Answer { request, status: broken(), headers, bytes: Vec::new() },
             }
         }
-        Err(error) => Answer {
-            request,
-            status: broken(),
-            headers: HeaderMap::new(),
-            bytes: format!("{error:#}").into_bytes(),
-        },
+        Err(error) => {
+            Answer { request, status: broken(), headers: HeaderMap::new(), bytes: format!("{error:#}").into_bytes() }
+        }
     }
 }
 

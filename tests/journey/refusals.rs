@@ -1,7 +1,9 @@
 //! A service that cannot do its work says why, in one line, and ends.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{process::Stdio, time::Duration};
 
+use grafikarsa_devstack::{services::programs, testing::Stack};
+use sqlx::AssertSqlSafe;
 use tokio::process::Command;
 
 /// Every secret is long and random: only what a test changes is wrong.
@@ -27,15 +29,9 @@ const SERVICES: [(&str, &str); 3] =
 const NOWHERE: &str = "postgres://grafikarsa:Zr8w2Lq6Vt0x@127.0.0.1:9/grafikarsa";
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Cargo puts the services' binaries beside this test's folder.
-pub fn binary(service: &str) -> PathBuf {
-    let test = std::env::current_exe().unwrap();
-    test.parent().and_then(|folder| folder.parent()).unwrap().join(service)
-}
-
 /// Starts a service with the settings above, changed by `changes`, and gives what it said when it refused.
 async fn refusal(service: &str, changes: &[(&str, &str)]) -> String {
-    let mut command = Command::new(binary(service));
+    let mut command = Command::new(programs().unwrap().join(service));
     command.arg("serve").env_clear().envs(SETTINGS).envs(changes.iter().copied());
     // A folder without `.env` in it or above it.
     command.current_dir("/").stdin(Stdio::null()).kill_on_drop(true);
@@ -97,5 +93,23 @@ async fn an_unreachable_database_ends_the_start() {
         let said = refusal(service, &[(database, NOWHERE)]).await;
         assert!(said.contains("the database cannot be reached"), "{service}: {said}");
         assert!(!said.contains("Zr8w2Lq6Vt0x"), "{service} prints the password: {said}");
+    }
+}
+
+#[tokio::test]
+async fn pending_migrations_end_the_start() {
+    let stack = Stack::new().await;
+    let mut server = stack.superuser().await;
+    for (service, _) in SERVICES {
+        // As a release that brings a migration finds it: the newest one is not there yet.
+        let forget = format!(
+            "delete from {service}._sqlx_migrations
+             where version = (select max(version) from {service}._sqlx_migrations)"
+        );
+        sqlx::query(AssertSqlSafe(forget)).execute(&mut server).await.unwrap();
+        let settings = stack.env_of(service);
+        let changes: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let said = refusal(service, &changes).await;
+        assert!(said.contains("1 migrations are pending"), "{service}: {said}");
     }
 }

@@ -3,12 +3,12 @@
 //! Every step may be repeated: it first looks whether an earlier try, whose answer was lost, has done it already. That
 //! is what a person does after an error message.
 
+use grafikarsa_devstack::testing::ADMIN;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::person::{Answer, PATIENCE, Person, eventually};
 
-pub const ADMIN_PASSWORD: &str = "admin-of-the-tests";
 pub const STUDENT_PASSWORD: &str = "rahasia-siti-1";
 pub const PHOTOGRAPH: &[u8] = include_bytes!("../../services/portfolio/src/seed/pictures/pegunungan.jpg");
 
@@ -99,7 +99,7 @@ impl Journey {
     async fn attempt(&mut self, step: Step) -> Result<(), Answer> {
         match step {
             Step::AdminLogsIn => {
-                let admin = self.guest.login("admin", ADMIN_PASSWORD).await;
+                let admin = self.guest.login(ADMIN.0, ADMIN.1).await;
                 // The admin's account reaches portfolio by an event.
                 eventually("known to portfolio", async || admin_is_known(&admin).await).await;
                 self.admin = Some(admin);
@@ -178,8 +178,7 @@ impl Journey {
                 "file_size": PHOTOGRAPH.len(),
             });
             let upload = success(self.student().post("/api/v1/uploads/presign", wish).await)?;
-            let put =
-                self.guest.put(upload["presigned_url"].as_str().unwrap(), "image/jpeg", PHOTOGRAPH).await;
+            let put = self.guest.put(upload["presigned_url"].as_str().unwrap(), "image/jpeg", PHOTOGRAPH).await;
             if !put.status.is_success() {
                 return Err(put);
             }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use grafikarsa_devstack::testing::ADMIN;
 use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,7 +10,6 @@ use uuid::Uuid;
 use crate::{
     house::{House, Part},
     person::{Person, eventually, within},
-    steps::ADMIN_PASSWORD,
 };
 
 const PROMISE: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ fn probes() -> [(&'static str, Method, &'static str, Value); 3] {
 
 /// Logs in and makes sure that portfolio and media accept the token. (A logout is auth's own answer to it.)
 async fn signed_in(guest: &Person) -> Person {
-    let person = guest.login("admin", ADMIN_PASSWORD).await;
+    let person = guest.login(ADMIN.0, ADMIN.1).await;
     for (service, method, path, body) in &probes()[1..] {
         eventually("accepted", async || {
             let answer = person.send(method.clone(), path, Some(body.clone())).await;
@@ -67,7 +67,7 @@ async fn a_logged_out_token_is_refused_by_every_service_within_a_second() {
 
 #[tokio::test]
 async fn it_is_refused_after_nats_was_killed_and_restarted() {
-    let mut house = House::build().await;
+    let mut house = House::build_apart().await;
     let before = signed_in(&house.guest()).await;
     let across = signed_in(&house.guest()).await;
     log_out(&before).await;
@@ -87,14 +87,14 @@ async fn it_is_refused_after_nats_was_killed_and_restarted() {
 
 #[tokio::test]
 async fn it_is_refused_after_the_storage_of_nats_was_deleted() {
-    let mut house = House::build().await;
+    let mut house = House::build_apart().await;
     let before = signed_in(&house.guest()).await;
     let across = signed_in(&house.guest()).await;
     log_out(&before).await;
     is_refused_everywhere(&before).await;
 
     house.kill(Part::Nats).await;
-    house.lose_what_nats_stored().await;
+    house.lose_what_nats_stored();
     house.restart(Part::Nats).await;
     house.is_ready().await;
 
@@ -123,7 +123,7 @@ async fn it_is_refused_after_the_storage_of_nats_was_deleted() {
 
 #[tokio::test]
 async fn a_token_logged_out_while_nats_was_down_is_refused_once_it_is_back() {
-    let mut house = House::build().await;
+    let mut house = House::build_apart().await;
     let person = signed_in(&house.guest()).await;
     house.kill(Part::Nats).await;
     let answer = person.send(Method::POST, "/api/v1/auth/logout", None).await;

@@ -29,6 +29,7 @@ async fn kill_at_every_moment(victim: Part) {
     let mut house = House::build().await;
     let mut journey = Journey::new(house.guest(), "nobody");
     journey.take(Step::AdminLogsIn).await;
+    let books = house.books().await;
     let admin = journey.admin.clone().unwrap();
     for (number, moment) in MOMENTS.into_iter().enumerate() {
         let username = format!("murid_{number}");
@@ -38,14 +39,18 @@ async fn kill_at_every_moment(victim: Part) {
             house.restart(victim).await;
         });
         house.is_ready().await;
-        house.has_no_open_intents().await;
-        let (in_auth, in_portfolio) = house.halves_of(&username).await;
+        eventually("decided", async || match books.open_commands().await {
+            Ok(0) => Ok(()),
+            open => Err(format!("open commands: {open:?}")),
+        })
+        .await;
+        let (in_auth, in_portfolio) = books.halves_of(&username).await;
         assert_eq!(in_auth, in_portfolio, "half a user after {moment} ms; the answer was {answer:?}");
         assert!(in_auth || !answer.status.is_success(), "{username} was promised and is lost");
         succeeds_now(&admin, &username, in_auth).await;
         house.guest().login(&username, PASSWORD).await;
     }
-    house.kept_its_books(MOMENTS.len(), 0).await;
+    books.balance(MOMENTS.len(), 0).await;
 }
 
 /// The same call again: the user is created, or is there already.

@@ -1,0 +1,118 @@
+//! The whole house for one test: nginx, the three services, and the servers behind them.
+
+use std::time::Duration;
+
+use grafikarsa_devstack::{
+    process::Server,
+    testing::{Running, Stack, http_client},
+};
+use tokio::time::Instant;
+
+use crate::{
+    books::Books,
+    person::{PATIENCE, Person, eventually},
+};
+
+/// What a test may kill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    Postgres,
+    Nats,
+    Store,
+    Auth,
+    Portfolio,
+    Media,
+}
+
+pub struct House {
+    auth: Running,
+    portfolio: Running,
+    media: Running,
+    guest: Person,
+    stack: Stack,
+}
+
+impl House {
+    /// A house on servers shared with other tests: only its services may be killed.
+    pub async fn build() -> Self {
+        Self::furnish(Stack::new().await).await
+    }
+
+    /// A house with servers of its own.
+    pub async fn build_apart() -> Self {
+        Self::furnish(Stack::with_own_servers().await).await
+    }
+
+    async fn furnish(stack: Stack) -> Self {
+        let (auth, portfolio, media) =
+            tokio::join!(stack.spawn("auth"), stack.spawn("portfolio"), stack.spawn("media"));
+        let guest = Person::guest(stack.nginx().await);
+        Self { auth, portfolio, media, guest, stack }
+    }
+
+    /// Somebody who is not signed in.
+    pub fn guest(&self) -> Person {
+        self.guest.clone()
+    }
+
+    /// SIGKILL.
+    pub async fn kill(&mut self, part: Part) {
+        match self.part(part) {
+            Ok(service) => service.kill().await,
+            Err(server) => server.kill().await.unwrap(),
+        }
+    }
+
+    /// Starts it again with what it had stored.
+    pub async fn restart(&mut self, part: Part) {
+        let server = match self.part(part) {
+            Ok(service) => return service.restart().await,
+            Err(server) => server,
+        };
+        // PostgreSQL refuses as long as a process of the killed server is still ending.
+        let deadline = Instant::now() + PATIENCE;
+        while let Err(error) = server.restart().await {
+            assert!(Instant::now() < deadline, "{part:?} does not start again: {error:#}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn part(&mut self, part: Part) -> Result<&mut Running, &mut Server> {
+        let own = &mut self.stack.own;
+        let server = match part {
+            Part::Auth => return Ok(&mut self.auth),
+            Part::Portfolio => return Ok(&mut self.portfolio),
+            Part::Media => return Ok(&mut self.media),
+            Part::Postgres => &mut own.postgres,
+            Part::Nats => &mut own.nats,
+            Part::Store => &mut own.s3,
+        };
+        Err(server.as_mut().expect("a house built apart"))
+    }
+
+    /// Forgets all streams and buckets; only while NATS is killed.
+    pub fn lose_what_nats_stored(&self) {
+        self.stack.lose_nats_storage();
+    }
+
+    /// Waits until every service says that it is ready.
+    pub async fn is_ready(&self) {
+        let http = http_client();
+        for service in [&self.auth, &self.portfolio, &self.media] {
+            let probe = service.internal_url().join("/readyz").unwrap();
+            eventually("ready", async || match http.get(probe.clone()).send().await {
+                Ok(answer) if answer.status().is_success() => Ok(()),
+                Ok(answer) => Err(answer.text().await.unwrap_or_default()),
+                Err(error) => Err(error.to_string()),
+            })
+            .await;
+        }
+    }
+
+    /// The three schemas, each with its own role.
+    pub async fn books(&self) -> Books {
+        let (auth, portfolio, media) =
+            tokio::join!(self.stack.pool("auth"), self.stack.pool("portfolio"), self.stack.pool("media"));
+        Books { auth, portfolio, media }
+    }
+}
