@@ -1,0 +1,61 @@
+//! `devstack exec`: the servers that a test run shares.
+
+use std::{os::unix::fs::PermissionsExt as _, process::ExitCode};
+
+use anyhow::Context as _;
+use grafikarsa_devstack::{
+    nats, postgres, process, s3,
+    services::{self, Installation, SERVICES, Servers},
+    testing::{Shared, TEMPLATE, VARIABLE},
+};
+
+pub(crate) async fn run(command: &[String]) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::Builder::new().prefix("grafikarsa-test-").tempdir()?;
+    // PostgreSQL runs as another user when this is root.
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
+    let servers = Servers {
+        postgres: process::free_port()?,
+        nats: process::free_port()?,
+        s3: process::free_port()?,
+        password: format!("p{}", uuid::Uuid::new_v4().simple()),
+    };
+    let store = folder.path().join("s3");
+    let own = std::env::current_exe()?;
+    let mut database =
+        postgres::start(&folder.path().join("postgres"), servers.postgres, &servers.password, false).await?;
+    let mut bus = nats::start(&folder.path().join("nats"), servers.nats, &servers.password).await?;
+    let mut objects = s3::start(&own, &store, servers.s3, &servers.password).await?;
+
+    postgres::prepare(servers.postgres, &servers.password, TEMPLATE).await?;
+    let template = Installation {
+        servers: servers.clone(),
+        database: TEMPLATE.to_owned(),
+        bucket: TEMPLATE.to_owned(),
+        namespace: TEMPLATE.to_owned(),
+        ports: std::collections::BTreeMap::new(),
+        public: "http://127.0.0.1:1".to_owned(),
+        origins: String::new(),
+        seed: uuid::Uuid::new_v4().simple().to_string(),
+        admin: (String::new(), String::new()),
+    };
+    for service in SERVICES {
+        services::migrate(service, &template.env(service)).await?;
+    }
+
+    let shared = serde_json::to_string(&Shared { servers: servers.clone(), store })?;
+    let (program, arguments) = command.split_first().context("no command")?;
+    let mut child = tokio::process::Command::new(program);
+    child.args(arguments).env(VARIABLE, shared).kill_on_drop(true);
+    for service in SERVICES {
+        // For tools that ask the database while they compile.
+        let url = postgres::url(service, servers.postgres, &servers.password, TEMPLATE);
+        child.env(format!("{}_DATABASE_URL", service.to_uppercase()), url);
+    }
+    child.env("TEST_POSTGRES_URL", postgres::url(postgres::SUPERUSER, servers.postgres, &servers.password, "postgres"));
+    let status = child.status().await.with_context(|| format!("{program} cannot be started"))?;
+
+    objects.stop().await?;
+    bus.stop().await?;
+    database.stop().await?;
+    Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
+}

@@ -1,0 +1,68 @@
+//! A private nats-server with JetStream and one user per service.
+
+use std::{collections::BTreeMap, fmt::Write as _, path::Path};
+
+use rustix::process::Signal;
+
+use crate::{
+    process::{Server, Spec},
+    services::SERVICES,
+};
+
+/// Runs a server that keeps its streams in `folder`.
+///
+/// # Errors
+/// nats-server is not installed, or does not start.
+pub async fn start(folder: &Path, port: u16, password: &str) -> anyhow::Result<Server> {
+    std::fs::create_dir_all(folder)?;
+    let configuration = folder.join("nats.conf");
+    std::fs::write(&configuration, configure(folder, port, password))?;
+    Server::start(Spec {
+        name: "NATS".to_owned(),
+        program: "nats-server".into(),
+        args: vec!["--config".to_owned(), configuration.display().to_string()],
+        env: BTreeMap::new(),
+        user: None,
+        log: folder.join("nats.log"),
+        port,
+        stop: Signal::TERM,
+        orphaned: "KILL",
+    })
+    .await
+}
+
+/// The address with the user of `service`.
+pub fn url(service: &str, port: u16, password: &str) -> String {
+    format!("nats://{service}:{password}@127.0.0.1:{port}")
+}
+
+/// Each service may publish its own events and signals, and use JetStream; only auth may write revocations.
+fn configure(folder: &Path, port: u16, password: &str) -> String {
+    let mut users = String::new();
+    for service in SERVICES {
+        let extra = if service == "auth" { r#", "$KV.>", "*.revoked""# } else { "" };
+        // Writing to a String cannot fail.
+        let _written = writeln!(
+            users,
+            r#"    {{ user: {service}, password: "{password}", permissions: {{
+      publish: ["*.{service}.v1.>", "*.applied.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>"{extra}]
+      subscribe: ["*.applied.>", "*.revoked", "_INBOX.>"]
+    }} }}"#
+        );
+    }
+    format!(
+        r#"listen: "127.0.0.1:{port}"
+max_payload: 1MB
+jetstream {{
+  store_dir: "{}"
+  max_memory_store: 64MB
+  max_file_store: 8GB
+}}
+authorization {{
+  users: [
+{users}  ]
+}}
+"#,
+        folder.join("streams").display()
+    )
+}

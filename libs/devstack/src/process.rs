@@ -1,0 +1,190 @@
+//! Children that die with their parent, and waiting for them with a deadline.
+
+use std::{
+    collections::BTreeMap,
+    fs::OpenOptions,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::{
+    net::TcpStream,
+    process::{Child, Command},
+    time::{Instant, sleep, timeout},
+};
+
+/// A server may take this long to answer for the first time.
+const START: Duration = Duration::from_secs(30);
+/// A server may take this long to end by itself before it is killed.
+const STOP: Duration = Duration::from_secs(25);
+
+/// How to run a program.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// For messages.
+    pub name: String,
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Its whole environment besides `PATH` and `HOME`.
+    pub env: BTreeMap<String, String>,
+    /// The user to run as, when the parent is root.
+    pub user: Option<&'static str>,
+    /// Where its output goes.
+    pub log: PathBuf,
+    /// The port it listens on.
+    pub port: u16,
+    /// What asks it to stop: SIGTERM, or SIGINT for PostgreSQL's fast shutdown.
+    pub stop: Signal,
+    /// What it gets when its parent dies.
+    pub orphaned: &'static str,
+}
+
+/// A running program.
+#[derive(Debug)]
+pub struct Server {
+    /// How it was started.
+    pub spec: Spec,
+    child: Child,
+}
+
+impl Server {
+    /// Starts the program and waits until it listens, 30 s at the most.
+    ///
+    /// # Errors
+    /// It cannot be started, ends at once, or does not listen in time; the error shows the end of its log.
+    pub async fn start(spec: Spec) -> anyhow::Result<Self> {
+        let child = launch(&spec)?;
+        let mut server = Self { spec, child };
+        server.listening().await?;
+        Ok(server)
+    }
+
+    async fn listening(&mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + START;
+        loop {
+            if TcpStream::connect(("127.0.0.1", self.spec.port)).await.is_ok() {
+                return Ok(());
+            }
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended with {status}:\n{}", self.spec.name, tail(&self.spec.log));
+            }
+            if Instant::now() > deadline {
+                bail!("{} does not listen:\n{}", self.spec.name, tail(&self.spec.log));
+            }
+            sleep(Duration::from_millis(15)).await;
+        }
+    }
+
+    /// Its process id, as long as it was not waited for.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Kills it with SIGKILL.
+    ///
+    /// # Errors
+    /// The process cannot be waited for.
+    pub async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    /// Asks it to stop, and kills it after 25 s.
+    ///
+    /// # Errors
+    /// The process cannot be waited for.
+    pub async fn stop(&mut self) -> anyhow::Result<()> {
+        if let Some(pid) = self.child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)) {
+            // It may have ended on its own.
+            let _gone = kill_process(pid, self.spec.stop);
+            if timeout(STOP, self.child.wait()).await.is_err() {
+                eprintln!("devstack: {} did not stop in time and is killed", self.spec.name);
+                self.child.kill().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Starts it again as before, on the same port.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub async fn restart(&mut self) -> anyhow::Result<()> {
+        self.child.kill().await.ok();
+        self.child = launch(&self.spec)?;
+        self.listening().await
+    }
+
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// The process cannot be waited for.
+    pub async fn ended(&mut self) -> anyhow::Result<()> {
+        self.child.wait().await?;
+        Ok(())
+    }
+}
+
+fn launch(spec: &Spec) -> anyhow::Result<Child> {
+    let log = OpenOptions::new().create(true).append(true).open(&spec.log)?;
+    let mut command = tied(&spec.program, spec.user, spec.orphaned);
+    command
+        .args(&spec.args)
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .envs(&spec.env)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .kill_on_drop(true);
+    command.spawn().with_context(|| format!("{} cannot be started", spec.name))
+}
+
+/// A command whose process gets the signal `orphaned` when this one dies, run as `user` if this one is root.
+pub fn tied(program: &Path, user: Option<&str>, orphaned: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", orphaned]);
+    if let Some(user) = user.filter(|_| is_root()) {
+        command.args(["--reuid", user, "--regid", user, "--init-groups"]);
+    }
+    command.arg("--").arg(program);
+    command
+}
+
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A port that was free a moment ago.
+///
+/// # Errors
+/// No port is left.
+pub fn free_port() -> anyhow::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// The last lines of a log.
+pub fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+/// Runs a command to its end, with its output in the error if it fails.
+///
+/// # Errors
+/// It cannot be started or exits with another status than 0.
+pub async fn run(command: &mut Command) -> anyhow::Result<()> {
+    let output = command.stdin(Stdio::null()).output().await.context("a command cannot be started")?;
+    if !output.status.success() {
+        let text = String::from_utf8_lossy(&output.stderr);
+        bail!("{:?} failed: {text}", command.as_std().get_args().collect::<Vec<_>>());
+    }
+    Ok(())
+}
