@@ -96,7 +96,7 @@ impl Journey {
         self.student.clone().expect("the student has logged in")
     }
 
-    async fn attempt(&mut self, step: Step) -> Result<(), Answer> {
+    async fn attempt(&mut self, step: Step) -> Result<(), Box<Answer>> {
         match step {
             Step::AdminLogsIn => {
                 let admin = self.guest.login(ADMIN.0, ADMIN.1).await;
@@ -128,7 +128,7 @@ impl Journey {
         }
     }
 
-    async fn create_student(&self) -> Result<(), Answer> {
+    async fn create_student(&self) -> Result<(), Box<Answer>> {
         let wish = json!({
             "username": self.username,
             "email": format!("{}@siswa.example", self.username),
@@ -144,7 +144,7 @@ impl Journey {
         success(answer).map(drop)
     }
 
-    async fn start_portfolio(&mut self) -> Result<(), Answer> {
+    async fn start_portfolio(&mut self) -> Result<(), Box<Answer>> {
         let mine = success(self.student().get("/api/v1/me/portfolios").await)?;
         let portfolio = match mine.as_array().unwrap().first() {
             Some(portfolio) => portfolio.clone(),
@@ -154,11 +154,11 @@ impl Journey {
         Ok(())
     }
 
-    async fn detail(&self) -> Result<Value, Answer> {
+    async fn detail(&self) -> Result<Value, Box<Answer>> {
         success(self.student().get(&format!("/api/v1/portfolios/id/{}", self.portfolio)).await)
     }
 
-    async fn add_block(&self, block_type: &str, payload: Value) -> Result<(), Answer> {
+    async fn add_block(&self, block_type: &str, payload: Value) -> Result<(), Box<Answer>> {
         let detail = self.detail().await?;
         if detail["content_blocks"].as_array().unwrap().iter().any(|block| block["block_type"] == block_type) {
             return Ok(());
@@ -168,7 +168,7 @@ impl Journey {
         success(self.student().post(&path, block).await).map(drop)
     }
 
-    async fn upload(&mut self) -> Result<(), Answer> {
+    async fn upload(&mut self) -> Result<(), Box<Answer>> {
         if self.picture.is_empty() {
             let wish = json!({
                 "upload_type": "portfolio_image",
@@ -180,7 +180,7 @@ impl Journey {
             let upload = success(self.student().post("/api/v1/uploads/presign", wish).await)?;
             let put = self.guest.put(upload["presigned_url"].as_str().unwrap(), "image/jpeg", PHOTOGRAPH).await;
             if !put.status.is_success() {
-                return Err(put);
+                return Err(Box::new(put));
             }
             let receipt = json!({ "upload_id": upload["upload_id"], "object_key": upload["object_key"] });
             let confirmed = success(self.student().post("/api/v1/uploads/confirm", receipt).await)?;
@@ -189,7 +189,7 @@ impl Journey {
         self.add_block("image", json!({ "url": self.picture, "caption": "Dari puncak" })).await
     }
 
-    async fn advance(&self, who: Person, path: &str, status: &str) -> Result<(), Answer> {
+    async fn advance(&self, who: Person, path: &str, status: &str) -> Result<(), Box<Answer>> {
         if self.detail().await?["status"] == status {
             return Ok(());
         }
@@ -197,14 +197,14 @@ impl Journey {
     }
 
     /// The portfolio's card in the feed, as a guest sees it.
-    async fn find(&self) -> Result<(), Answer> {
+    async fn find(&self) -> Result<(), Box<Answer>> {
         let feed = success(self.guest.get("/api/v1/feed?algorithm=recent").await)?;
         let cards = feed.as_array().unwrap().iter().filter(|card| card["id"] == self.portfolio.as_str());
         assert_eq!(cards.count(), 1, "not once in the feed: {feed}");
         Ok(())
     }
 
-    async fn look(&self) -> Result<(), Answer> {
+    async fn look(&self) -> Result<(), Box<Answer>> {
         let path = format!("/api/v1/portfolios/puncak-gunung?username={}", self.username);
         let detail = success(self.guest.get(&path).await)?;
         assert_eq!(detail["status"], "published");
@@ -214,7 +214,7 @@ impl Journey {
         assert_eq!(blocks[1]["payload"]["url"], self.picture.as_str());
         let picture = self.guest.fetch(&self.picture).await;
         if !picture.status.is_success() {
-            return Err(picture);
+            return Err(Box::new(picture));
         }
         assert_eq!(picture.headers["content-type"], "image/jpeg");
         assert!(picture.bytes.starts_with(&[0xff, 0xd8]), "no JPEG");
@@ -227,6 +227,6 @@ async fn admin_is_known(admin: &Person) -> Result<(), String> {
     if answer.status == 200 { Ok(()) } else { Err(format!("{answer:?}")) }
 }
 
-fn success(answer: Answer) -> Result<Value, Answer> {
-    if answer.status.is_success() { Ok(answer.json()["data"].take()) } else { Err(answer) }
+fn success(answer: Answer) -> Result<Value, Box<Answer>> {
+    if answer.status.is_success() { Ok(answer.json()["data"].take()) } else { Err(Box::new(answer)) }
 }
