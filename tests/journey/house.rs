@@ -6,6 +6,7 @@ use grafikarsa_devstack::{
     process::Server,
     testing::{Running, Stack, http_client},
 };
+use sqlx::PgConnection;
 use tokio::time::Instant;
 
 use crate::{
@@ -114,5 +115,10 @@ impl House {
         let (auth, portfolio, media) =
             tokio::join!(self.stack.pool("auth"), self.stack.pool("portfolio"), self.stack.pool("media"));
         Books { auth, portfolio, media }
+    }
+
+    /// A connection that may lock tables.
+    pub async fn superuser(&self) -> PgConnection {
+        self.stack.superuser().await
     }
 }

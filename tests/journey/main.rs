@@ -1,6 +1,7 @@
 //! The house as a whole.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may panic, in its helpers too")]
 
+mod barrier;
 mod books;
 mod house;
 mod journey;
