@@ -212,10 +212,10 @@ impl Drop for Stack {
     fn drop(&mut self) {
         if std::thread::panicking() {
             for service in SERVICES {
-                eprintln!(
-                    "--- end of {service}'s log ---\n{}",
-                    process::tail(&self.folder.path().join(format!("{service}.log")))
-                );
+                let end = process::tail(&self.folder.path().join(format!("{service}.log")));
+                if !end.is_empty() {
+                    eprintln!("--- end of {service}'s log ---\n{end}");
+                }
             }
         }
     }
