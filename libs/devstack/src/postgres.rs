@@ -96,19 +96,18 @@ pub async fn prepare(port: u16, password: &str, database: &str) -> anyhow::Resul
     }
     execute(&mut server, &format!("create database {database}")).await?;
     let mut inside = superuser(port, password, database).await?;
-    let schemas: String =
-        SERVICES.iter().map(|service| format!("create schema {service} authorization {service};")).collect();
     execute(
         &mut inside,
-        &format!(
-            "revoke all on schema public from public;
+        "revoke all on schema public from public;
              create schema extensions;
              grant usage on schema extensions to public;
-             create extension pg_trgm schema extensions;
-             {schemas}"
-        ),
+             create extension pg_trgm schema extensions",
     )
-    .await
+    .await?;
+    for service in SERVICES {
+        execute(&mut inside, &format!("create schema {service} authorization {service}")).await?;
+    }
+    Ok(())
 }
 
 /// A connection as superuser.
