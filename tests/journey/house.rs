@@ -117,6 +117,12 @@ impl House {
         Books { auth, portfolio, media }
     }
 
+    /// Where nginx would find an object of the store.
+    pub fn object_address(&self, key: &str) -> String {
+        let installation = &self.stack.installation;
+        format!("{}/{}/{key}", installation.public, installation.bucket)
+    }
+
     /// A connection that may lock tables.
     pub async fn superuser(&self) -> PgConnection {
         self.stack.superuser().await
