@@ -19,7 +19,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let bus = Bus::connect(&settings.events, "auth").await?;
     let shutdown = shutdown_signal().context("signals cannot be handled")?;
 
-    let passwords = Passwords::new()?;
+    let passwords = Passwords::new();
     first_admin::ensure(&pool, &passwords, settings.admin.as_ref()).await?;
 
     let keys = TokenKeys::new(&settings.access_secret, settings.access_lifetime);

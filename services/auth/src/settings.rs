@@ -107,7 +107,7 @@ mod tests {
         ("JWT_ACCESS_SECRET", "b91c7a30f5d24e6895c1d07fe3a2846b"),
         ("JWT_REFRESH_SECRET", "7d02e5f8a91b4c36be70d5f21a84c963"),
         ("INTERNAL_API_TOKEN", "2f6ad81c90e745b3a1c8f7d4e0b59263"),
-        ("AUTH_DATABASE_URL", "postgres://auth:k3jh5kj3h5kj@localhost/grafikarsa"),
+        ("AUTH_DATABASE_URL", "postgres://auth:x7Rq2mVw9LtB@localhost/grafikarsa"),
         ("NATS_URL", "nats://localhost:4222"),
     ];
 

@@ -1,0 +1,19 @@
+//! The auth service as its clients meet it: the real program, over HTTP, on real servers.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic"
+)]
+
+mod commands;
+mod events;
+mod first_admin;
+mod limits;
+mod login;
+mod logout;
+mod refresh;
+mod sessions;
+mod start;
+mod support;
