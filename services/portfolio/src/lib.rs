@@ -1,1 +1,50 @@
-//! Profiles, portfolios and every other domain.
+//! Profiles, portfolios and every other domain: one folder per domain, one file per use case.
+
+#![allow(unused_qualifications, reason = "utoipa's attribute repeats the types of extractors with a path")]
+
+mod academic;
+pub mod admin;
+mod app;
+mod blocks;
+mod capabilities;
+mod feed;
+mod health;
+mod internal;
+mod media_events;
+mod notifications;
+mod openapi;
+mod portfolios;
+mod seed;
+mod settings;
+mod storage;
+mod tags;
+mod users;
+
+use utoipa_axum::router::OpenApiRouter;
+
+pub use app::{AppState, serve};
+pub use seed::seed;
+pub use settings::{Rules, Settings};
+
+/// The schema of this service.
+pub fn migrator() -> sqlx::migrate::Migrator {
+    sqlx::migrate!()
+}
+
+/// Every public route with its documentation.
+pub fn api() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(grafikarsa_http::openapi::document())
+        .merge(users::router())
+        .merge(academic::router())
+        .merge(tags::router())
+        .merge(portfolios::router())
+        .merge(blocks::router())
+        .merge(feed::router())
+        .merge(admin::router())
+        .merge(health::router())
+        .merge(openapi::router())
+}
+
+/// `data` of answers that carry nothing: `null`.
+#[derive(utoipa::ToSchema)]
+struct Nothing;

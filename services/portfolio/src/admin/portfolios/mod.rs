@@ -1,0 +1,96 @@
+//! Moderation: what waits, and the decision about it.
+
+use chrono::{DateTime, Utc};
+use grafikarsa_http::{ApiError, ApiResult};
+use serde_json::json;
+use sqlx::PgConnection;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use super::audit;
+use crate::{
+    AppState,
+    capabilities::Caller,
+    notifications::{self, Kind},
+    portfolios::{Status, access, events, status::Action, transitions::invalid_transition},
+};
+
+mod approve;
+mod pending;
+mod reject;
+
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(pending::pending))
+        .routes(routes!(approve::approve))
+        .routes(routes!(reject::reject))
+}
+
+/// A portfolio after its review.
+#[derive(Debug)]
+struct Reviewed {
+    admin_review_note: Option<String>,
+    reviewed_at: Option<DateTime<Utc>>,
+    published_at: Option<DateTime<Utc>>,
+}
+
+/// Nobody but an admin decides about his own work.
+fn may_review(caller: &Caller, owner: Uuid) -> ApiResult<()> {
+    if owner == caller.id && !caller.is_admin() { Err(ApiError::forbidden()) } else { Ok(()) }
+}
+
+/// Decides about a waiting portfolio: of two moderators the row lock lets one win. Status, note, notification, audit
+/// and event are one transaction.
+async fn review(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    id: Uuid,
+    action: Action,
+    note: Option<&str>,
+) -> ApiResult<(Status, Reviewed)> {
+    let portfolio = access::lock(connection, id).await?;
+    let status = action.from(portfolio.status).ok_or_else(invalid_transition)?;
+    let row = sqlx::query!(
+        "
+        update portfolios
+        set status = $2,
+            admin_review_note = $3,
+            reviewed_by = $4,
+            reviewed_at = now(),
+            published_at = case when $2 = 'published' then now() else published_at end,
+            version = version + 1,
+            updated_at = clock_timestamp()
+        where id = $1
+        returning version, admin_review_note, reviewed_at, published_at
+        ",
+        id,
+        status.as_str(),
+        note,
+        caller.id,
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let mut data = json!({
+        "portfolio_id": id,
+        "portfolio_judul": portfolio.judul,
+        "portfolio_slug": portfolio.slug,
+    });
+    let kind = if status == Status::Published {
+        Kind::PortfolioApproved
+    } else {
+        data["admin_note"] = json!(note);
+        Kind::PortfolioRejected
+    };
+    // Each review is told once: the version names it.
+    let key = format!("{id}:{}", row.version);
+    notifications::insert(connection, portfolio.user_id, caller.id, kind, &key, data).await?;
+    let action = if status == Status::Published { "portfolio.approve" } else { "portfolio.reject" };
+    audit::record(connection, caller.id, action, id, &["status", "admin_review_note"]).await?;
+    events::status_changed(connection, events::State { version: row.version, status, ..portfolio.state() }).await?;
+    let reviewed = Reviewed {
+        admin_review_note: row.admin_review_note,
+        reviewed_at: row.reviewed_at,
+        published_at: row.published_at,
+    };
+    Ok((status, reviewed))
+}

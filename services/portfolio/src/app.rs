@@ -1,0 +1,90 @@
+use std::{sync::Arc, time::Duration};
+
+use grafikarsa_events::{Bus, Consumer, Relay};
+use grafikarsa_http::{InternalClient, Service, database};
+use grafikarsa_jwt::{RevocationList, TokenKeys, Verifier};
+use sqlx::PgPool;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Settings, admin, api, capabilities::Callers, internal, media_events, settings::Rules, users::account_events,
+};
+
+/// Calls to auth and media happen inside of requests: what takes longer is as good as down. Three calls in a row stay
+/// below the time a transaction may be idle (10 s).
+const INTERNAL_DEADLINE: Duration = Duration::from_secs(3);
+
+/// What handlers share.
+#[derive(Clone)]
+pub struct AppState {
+    pub db: PgPool,
+    pub auth: InternalClient,
+    pub media: InternalClient,
+    pub callers: Callers,
+    pub rules: Arc<Rules>,
+}
+
+/// Runs the service until `shutdown`.
+///
+/// # Errors
+/// PostgreSQL or NATS cannot be reached, migrations are pending, or a port is taken.
+pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
+    let db = database::connect(&settings.database, "portfolio").await?;
+    database::prepare(&settings.database, &db, crate::migrator()).await?;
+    let bus = Bus::connect(&settings.events, "portfolio").await?;
+    let revocations = RevocationList::watch(bus.client().clone(), bus.namespace(), shutdown.clone());
+    let keys = TokenKeys::new(&settings.access_secret, settings.access_lifetime);
+    let state = AppState {
+        auth: InternalClient::new(settings.auth_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
+        media: InternalClient::new(settings.media_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
+        callers: Callers::new(db.clone()),
+        rules: Arc::new(settings.rules.clone()),
+        db: db.clone(),
+    };
+
+    let background = TaskTracker::new();
+    background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "portfolio").run(shutdown.clone()));
+    background.spawn(admin::users::intents::recover_forever(state.clone(), shutdown.clone()));
+    let consumer = |name, publisher, filter| Consumer::new(&bus, db.clone(), "portfolio", name, publisher, filter);
+    let (ending, callers) = (shutdown.clone(), state.callers.clone());
+    let accounts = consumer("accounts", "auth", "account.*").apply_again();
+    background.spawn(accounts.run(ending, move |connection, message| {
+        let callers = callers.clone();
+        Box::pin(async move { account_events::apply(connection, message, &callers).await })
+    }));
+    background.spawn(consumer("logins", "auth", "session.started").run(shutdown.clone(), |connection, message| {
+        Box::pin(account_events::logged_in(connection, message))
+    }));
+    let rules = state.rules.clone();
+    background.spawn(consumer("uploads", "media", "upload.confirmed").run(
+        shutdown.clone(),
+        move |connection, message| {
+            let rules = rules.clone();
+            Box::pin(async move { media_events::confirmed(connection, message, &rules).await })
+        },
+    ));
+    let rules = state.rules.clone();
+    background.spawn(consumer("objects", "media", "object.deleted").run(shutdown.clone(), move |connection, message| {
+        let rules = rules.clone();
+        Box::pin(async move { media_events::deleted(connection, message, &rules).await })
+    }));
+    background.close();
+
+    let (api, _document) = api().split_for_parts();
+    Service::new("portfolio", settings.http, Verifier::new(keys, revocations.clone()))
+        .api(api.with_state(state.clone()))
+        .internal(internal::router().with_state(state))
+        .ready_when("postgres", move || database::ping(db.clone()))
+        .ready_when("nats", move || {
+            let connected = bus.is_connected();
+            async move { if connected { Ok(()) } else { Err("NATS is not connected".to_owned()) } }
+        })
+        .ready_when("revocations", move || {
+            let ready = revocations.is_ready();
+            async move { if ready { Ok(()) } else { Err("the revocations were not read yet".to_owned()) } }
+        })
+        .serve(shutdown)
+        .await?;
+    background.wait().await;
+    Ok(())
+}

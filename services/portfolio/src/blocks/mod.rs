@@ -1,0 +1,157 @@
+//! Content blocks: the pieces a portfolio is made of, in their order.
+
+use chrono::{DateTime, Utc};
+use grafikarsa_http::{ApiError, ApiResult, FieldErrors};
+use serde::Serialize;
+use serde_json::Value;
+use sqlx::{PgConnection, PgExecutor};
+use utoipa::ToSchema;
+use utoipa_axum::{router::OpenApiRouter, routes};
+use uuid::Uuid;
+
+use crate::{AppState, portfolios::access::Loaded, storage};
+use payload::{BlockType, Context, Normalised};
+
+mod create;
+mod delete;
+mod order;
+mod payload;
+mod reorder;
+mod update;
+
+pub fn router() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(create::create))
+        .routes(routes!(reorder::reorder))
+        .routes(routes!(update::update, delete::delete))
+}
+
+/// A block of a portfolio.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ContentBlock {
+    pub id: Uuid,
+    pub block_type: String,
+    pub block_order: i32,
+    #[schema(value_type = Object)]
+    pub payload: Value,
+    /// Instruction of the template block with the same order and type.
+    pub series_instruksi: Option<String>,
+    pub created_at: DateTime<Utc>,
+    pub updated_at: DateTime<Utc>,
+}
+
+impl ContentBlock {
+    /// All blocks of a portfolio in their order.
+    pub async fn of_portfolio(executor: impl PgExecutor<'_>, portfolio: Uuid) -> Result<Vec<Self>, sqlx::Error> {
+        sqlx::query_as!(
+            Self,
+            r#"
+            select
+                b.id,
+                b.block_type,
+                b.block_order,
+                b.payload,
+                t.instruksi as "series_instruksi?",
+                b.created_at,
+                b.updated_at
+            from content_blocks b
+            join portfolios p on p.id = b.portfolio_id
+            left join (series_blocks t join series s on s.id = t.series_id and s.deleted_at is null)
+                on t.series_id = p.series_id and t.block_order = b.block_order and t.block_type = b.block_type
+            where b.portfolio_id = $1
+            order by b.block_order
+            "#,
+            portfolio,
+        )
+        .fetch_all(executor)
+        .await
+    }
+
+    async fn find(executor: impl PgExecutor<'_>, portfolio: Uuid, id: Uuid) -> Result<Option<Self>, sqlx::Error> {
+        sqlx::query_as!(
+            Self,
+            r#"
+            select
+                b.id,
+                b.block_type,
+                b.block_order,
+                b.payload,
+                t.instruksi as "series_instruksi?",
+                b.created_at,
+                b.updated_at
+            from content_blocks b
+            join portfolios p on p.id = b.portfolio_id
+            left join (series_blocks t join series s on s.id = t.series_id and s.deleted_at is null)
+                on t.series_id = p.series_id and t.block_order = b.block_order and t.block_type = b.block_type
+            where b.portfolio_id = $1 and b.id = $2
+            "#,
+            portfolio,
+            id,
+        )
+        .fetch_optional(executor)
+        .await
+    }
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("NOT_FOUND", "Blok konten tidak ditemukan")
+}
+
+/// Normalises a payload, and asks for the upload behind a stored document.
+async fn normalise(
+    app: &AppState,
+    connection: &mut PgConnection,
+    errors: &mut FieldErrors,
+    portfolio: &Loaded,
+    block_type: BlockType,
+    value: &Value,
+    before: Option<&Value>,
+) -> ApiResult<Normalised> {
+    let rules = &app.rules;
+    let context = Context {
+        portfolio: portfolio.id,
+        storage_base: &rules.storage_base,
+        own_hosts: &rules.own_hosts,
+        before,
+    };
+    let normalised = payload::normalise(errors, block_type, value, &context);
+    if let Some((url, content_types)) = &normalised.document {
+        let object = storage::confirmed_object(app, connection, url).await?;
+        let fits = object.is_some_and(|object| {
+            object.kind == "document"
+                && object.portfolio_id == Some(portfolio.id)
+                && content_types.contains(&object.content_type.as_str())
+        });
+        if !fits {
+            errors.add("payload.url", "Dokumen belum diunggah atau jenisnya tidak sesuai");
+        }
+    }
+    Ok(normalised)
+}
+
+/// The address that `payload` shows of this portfolio's own objects.
+fn stored_url(payload: &Value, storage_base: &str) -> Option<String> {
+    let url = payload.get("url")?.as_str()?;
+    storage::key_of(storage_base, url).map(|_| url.to_owned())
+}
+
+/// `url`, if no block of the portfolio shows it any more: blocks can be duplicated in the editor.
+async fn unreferenced(
+    connection: &mut PgConnection,
+    portfolio: Uuid,
+    url: Option<String>,
+) -> Result<Vec<String>, sqlx::Error> {
+    let Some(url) = url else { return Ok(Vec::new()) };
+    let used = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select 1 from content_blocks where portfolio_id = $1 and payload ->> 'url' = $2
+        ) as "used!"
+        "#,
+        portfolio,
+        url,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(if used { Vec::new() } else { vec![url] })
+}

@@ -1,0 +1,25 @@
+use axum::extract::State;
+use grafikarsa_http::{ApiError, ApiResult, Data, Envelope, Id};
+
+use super::{
+    access,
+    detail::{self, PortfolioDetail},
+};
+use crate::{AppState, capabilities::Caller};
+
+/// A portfolio in any status, for its owner's editor and for reviewers.
+#[utoipa::path(
+    get,
+    path = "/api/v1/portfolios/id/{id}",
+    tag = "portfolios",
+    params(("id" = uuid::Uuid, Path)),
+    security(("bearer" = [])),
+    responses((status = 200, body = Envelope<PortfolioDetail>)),
+)]
+pub async fn by_id(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<PortfolioDetail>> {
+    let portfolio = access::find(&app.db, id).await?;
+    if !portfolio.is_owned_by(&caller) && !access::is_reviewer(portfolio.status, &caller) {
+        return Err(ApiError::forbidden());
+    }
+    Ok(Data::new(detail::load(&app.db, id, &caller).await?))
+}

@@ -1,0 +1,30 @@
+use axum::extract::State;
+use grafikarsa_http::{ApiResult, Data, Envelope, Id};
+
+use super::{access, events};
+use crate::{AppState, Nothing, capabilities::Caller};
+
+/// Deletes a portfolio in any status; its slug is free again.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/portfolios/{id}",
+    tag = "portfolios",
+    params(("id" = uuid::Uuid, Path)),
+    security(("bearer" = [])),
+    responses((status = 200, body = Envelope<Nothing>)),
+)]
+pub async fn delete(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<()>> {
+    let mut tx = app.db.begin().await?;
+    let portfolio = access::lock(&mut tx, id).await?;
+    portfolio.must_be_editable_by(&caller)?;
+    let version = sqlx::query_scalar!(
+        "update portfolios set deleted_at = now(), updated_at = now(), version = version + 1 where id = $1 returning version",
+        id,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
+    // media removes the portfolio's objects when it hears of this.
+    events::deleted(&mut tx, events::State { version, ..portfolio.state() }).await?;
+    tx.commit().await?;
+    Ok(Data::none())
+}

@@ -1,0 +1,54 @@
+//! Values of query strings: empty is absent, what cannot be read is 400.
+
+use grafikarsa_http::{ApiError, ApiResult};
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+/// An id.
+pub fn uuid(field: &str, value: Option<&str>) -> ApiResult<Option<Uuid>> {
+    match value.map(str::trim) {
+        None | Some("") => Ok(None),
+        Some(text) => parse(text).map(Some).ok_or_else(|| ApiError::syntax(field, "ID tidak valid")),
+    }
+}
+
+/// Ids separated by commas, `most` at the most.
+pub fn uuids(field: &str, value: Option<&str>, most: usize) -> ApiResult<Vec<Uuid>> {
+    let parts = value.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty());
+    let ids: Option<Vec<Uuid>> = parts.map(parse).collect();
+    let mut ids = ids.ok_or_else(|| ApiError::syntax(field, "ID tidak valid"))?;
+    if ids.len() > most {
+        return Err(ApiError::syntax(field, format!("Maksimal {most} pilihan")));
+    }
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+fn parse(text: &str) -> Option<Uuid> {
+    // A UUID parser accepts other spellings, which are no ids of ours.
+    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
+}
+
+/// For ids in PATCH bodies that `null` and `""` clear: absent is `None`, cleared `Some(None)`.
+pub fn clearable_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Uuid>>, D::Error> {
+    match Option::<String>::deserialize(deserializer)?.as_deref().map(str::trim) {
+        None | Some("") => Ok(Some(None)),
+        Some(text) => parse(text).map(|id| Some(Some(id))).ok_or_else(|| serde::de::Error::custom("no UUID")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_ids_are_400_and_empty_ones_absent() {
+        assert_eq!(uuid("user_id", Some("")).unwrap(), None);
+        assert_eq!(uuid("user_id", Some("x")).unwrap_err().status(), 400);
+        assert!(uuids("tag_ids", Some(" , "), 50).unwrap().is_empty());
+        assert_eq!(uuids("tag_ids", Some("x"), 50).unwrap_err().status(), 400);
+        let many = vec![Uuid::nil().to_string(); 51].join(",");
+        assert_eq!(uuids("tag_ids", Some(&many), 50).unwrap_err().status(), 400);
+    }
+}

@@ -1,0 +1,158 @@
+//! Lists of portfolios: filters that vary, in a constant number of queries.
+
+use grafikarsa_http::{ApiResult, PageWindow};
+use sqlx::{PgPool, Postgres, QueryBuilder};
+use uuid::Uuid;
+
+use super::{Status, card};
+
+/// Which portfolios are asked for. Those of deleted owners never are.
+#[derive(Clone, Debug, Default)]
+pub struct Filters {
+    /// Published, owner active.
+    pub public: bool,
+    pub status: Option<Status>,
+    pub owner: Option<Uuid>,
+    /// A pattern for title, name of the owner and, for staff, user name.
+    pub search: Option<String>,
+    pub search_usernames: bool,
+    /// Any of them.
+    pub tags: Vec<Uuid>,
+    pub jurusan: Option<Uuid>,
+    pub kelas: Option<Uuid>,
+    pub series: Option<Series>,
+    /// Of users whom this user follows.
+    pub followed_by: Option<Uuid>,
+}
+
+/// With this template, or without any.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Series {
+    Is(Uuid),
+    None,
+}
+
+/// Each order ends with the id and has an index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    NewestPublished,
+    MostLiked,
+    Judul,
+    NewestCreated,
+    OldestCreated,
+}
+
+impl Order {
+    fn sql(self) -> &'static str {
+        match self {
+            Self::NewestPublished => "p.published_at desc, p.id desc",
+            Self::MostLiked => "p.like_count desc, p.published_at desc, p.id desc",
+            Self::Judul => "lower(p.judul), p.id",
+            Self::NewestCreated => "p.created_at desc, p.id desc",
+            Self::OldestCreated => "p.created_at, p.id",
+        }
+    }
+}
+
+/// One page and the length of the whole list.
+pub async fn fetch(
+    db: &PgPool,
+    viewer: Option<Uuid>,
+    filters: &Filters,
+    order: Order,
+    window: PageWindow,
+) -> ApiResult<(Vec<card::Row>, i64)> {
+    // The page is cut out first, on the order's index; only its rows are decorated.
+    let mut query = QueryBuilder::new("with page as materialized (select p.id ");
+    filters.push(&mut query);
+    query.push(" order by ").push(order.sql());
+    query.push(" limit ").push_bind(window.limit()).push(" offset ").push_bind(window.offset()).push(")");
+    card::select(&mut query, "page join portfolios p on p.id = page.id", viewer);
+    query.push(" order by ").push(order.sql());
+    let rows = query.build_query_as().fetch_all(db).await?;
+    Ok((rows, count(db, filters).await?))
+}
+
+async fn count(db: &PgPool, filters: &Filters) -> ApiResult<i64> {
+    if filters.are_none() {
+        let total = sqlx::query_scalar!("select total from list_totals where list = 'public_portfolios'");
+        return Ok(total.fetch_one(db).await?);
+    }
+    let mut query = QueryBuilder::new("select count(*) ");
+    filters.push(&mut query);
+    Ok(query.build_query_scalar().fetch_one(db).await?)
+}
+
+impl Filters {
+    /// The whole public list, whose length is kept in a row of its own.
+    fn are_none(&self) -> bool {
+        self.public
+            && self.status.is_none()
+            && self.owner.is_none()
+            && self.search.is_none()
+            && self.tags.is_empty()
+            && self.jurusan.is_none()
+            && self.kelas.is_none()
+            && self.series.is_none()
+            && self.followed_by.is_none()
+    }
+
+    fn push(&self, query: &mut QueryBuilder<Postgres>) {
+        query.push("from portfolios p ");
+        // Public portfolios have a living owner by definition; the join is left out where the index alone decides.
+        let by_owner = !self.public || self.search.is_some() || self.jurusan.is_some() || self.kelas.is_some();
+        if by_owner {
+            query.push("join users u on u.id = p.user_id and u.deleted_at is null ");
+        }
+        if self.jurusan.is_some() {
+            query.push(
+                "join kelas k on k.id = u.kelas_id and k.deleted_at is null
+                 join jurusan j on j.id = k.jurusan_id and j.deleted_at is null ",
+            );
+        }
+        query.push(if self.public { "where p.is_public" } else { "where p.deleted_at is null" });
+        if let Some(status) = self.status {
+            query.push(" and p.status = ").push_bind(status.as_str());
+        }
+        if let Some(owner) = self.owner {
+            query.push(" and p.user_id = ").push_bind(owner);
+        }
+        if let Some(pattern) = &self.search {
+            query.push(" and (p.judul ilike ").push_bind(pattern.clone());
+            query.push(" or u.nama ilike ").push_bind(pattern.clone());
+            if self.search_usernames {
+                query.push(" or u.username ilike ").push_bind(pattern.clone());
+            }
+            query.push(")");
+        }
+        if !self.tags.is_empty() {
+            query.push(
+                " and exists (
+                    select 1
+                    from portfolio_tags pt
+                    join tags t on t.id = pt.tag_id and t.deleted_at is null
+                    where pt.portfolio_id = p.id and pt.tag_id = any(",
+            );
+            query.push_bind(self.tags.clone()).push("))");
+        }
+        if let Some(jurusan) = self.jurusan {
+            query.push(" and j.id = ").push_bind(jurusan);
+        }
+        if let Some(kelas) = self.kelas {
+            query.push(" and u.kelas_id = ").push_bind(kelas);
+        }
+        match self.series {
+            None => {}
+            Some(Series::Is(series)) => {
+                query.push(" and p.series_id = ").push_bind(series);
+            }
+            Some(Series::None) => {
+                query.push(" and p.series_id is null");
+            }
+        }
+        if let Some(follower) = self.followed_by {
+            query.push(" and p.user_id in (select f.followed_id from follows f where f.follower_id = ");
+            query.push_bind(follower).push(")");
+        }
+    }
+}
