@@ -89,7 +89,7 @@ impl Bus {
         let state = Arc::new(state);
         let mut backoff = Backoff::new();
         loop {
-            match options(service, state.clone()).connect(address.clone()).await {
+            match options(service, &address, state.clone()).connect(address.clone()).await {
                 Ok(client) => {
                     let mut jetstream = jetstream::new(client.clone());
                     jetstream.set_timeout(REQUEST_TIMEOUT);
@@ -234,8 +234,13 @@ fn created(info: &Info) -> DateTime<Utc> {
     DateTime::from_timestamp(info.created.unix_timestamp(), info.created.nanosecond()).unwrap_or_default()
 }
 
-fn options(service: &str, state: Arc<watch::Sender<bool>>) -> ConnectOptions {
-    ConnectOptions::new()
+fn options(service: &str, address: &ServerAddr, state: Arc<watch::Sender<bool>>) -> ConnectOptions {
+    // The client itself reads only the host and the port of an address.
+    let options = match (address.username(), address.password()) {
+        (Some(user), Some(password)) => ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()),
+        _ => ConnectOptions::new(),
+    };
+    options
         .name(service)
         .connection_timeout(Duration::from_secs(2))
         .ping_interval(Duration::from_secs(10))
