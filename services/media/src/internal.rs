@@ -1,0 +1,42 @@
+//! What portfolio asks synchronously.
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    routing::get,
+};
+use grafikarsa_http::{ApiError, ApiResult, Data};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::app::AppState;
+
+pub(crate) fn router() -> Router<AppState> {
+    Router::new().route("/internal/objects/{*object_key}", get(object))
+}
+
+#[derive(Debug, Serialize)]
+struct Object {
+    object_key: String,
+    kind: String,
+    owner_id: Uuid,
+    portfolio_id: Option<Uuid>,
+    content_type: String,
+}
+
+/// A published object: clients use its address right after the confirmation, sometimes before the event arrives.
+async fn object(State(app): State<AppState>, Path(object_key): Path<String>) -> ApiResult<Data<Object>> {
+    let object = sqlx::query_as!(
+        Object,
+        "
+        select object_key, kind, owner_id, portfolio_id, content_type
+        from objects
+        where object_key = $1
+          and deleted_at is null
+        ",
+        object_key,
+    )
+    .fetch_optional(&app.db)
+    .await?;
+    object.map(Data::new).ok_or_else(|| ApiError::not_found("OBJECT_NOT_FOUND", "File tidak ditemukan"))
+}

@@ -1,0 +1,229 @@
+use std::time::Duration;
+
+use anyhow::anyhow;
+use axum::extract::State;
+use grafikarsa_http::{ApiError, ApiResult, CurrentUser, Data, DeferredBody, Envelope};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, sleep};
+use tracing::Instrument as _;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    keys,
+    kinds::Kind,
+    publish::{self, Refused},
+    rights,
+};
+use crate::app::AppState;
+
+/// How long a confirmation works alone. If its process dies, another one may take over after this.
+const CLAIM_SECONDS: f64 = 15.0;
+/// How long a confirmation waits for another one of the same upload to end.
+const WAIT: Duration = Duration::from_secs(20);
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct ConfirmRequest {
+    #[schema(required)]
+    upload_id: Option<Uuid>,
+    #[schema(required)]
+    object_key: Option<String>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Confirmed {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// Absolute.
+    url: String,
+    object_key: String,
+    portfolio_id: Option<Uuid>,
+    block_id: Option<Uuid>,
+}
+
+/// An upload as it was promised.
+#[derive(Clone, Debug)]
+pub(super) struct Upload {
+    pub(super) id: Uuid,
+    pub(super) kind: Kind,
+    pub(super) owner_id: Uuid,
+    pub(super) portfolio_id: Option<Uuid>,
+    pub(super) block_id: Option<Uuid>,
+    pub(super) filename: String,
+    pub(super) declared_size: i64,
+    pub(super) object_key: String,
+}
+
+/// Looks into what was PUT, publishes it, and tells the others.
+#[utoipa::path(
+    post,
+    path = "/api/v1/uploads/confirm",
+    tag = "uploads",
+    request_body = ConfirmRequest,
+    responses((status = 200, body = Envelope<Confirmed>)),
+    security(("bearer" = []))
+)]
+pub(crate) async fn confirm(
+    State(app): State<AppState>,
+    user: CurrentUser,
+    body: DeferredBody<ConfirmRequest>,
+) -> ApiResult<Data<Confirmed>> {
+    let request = body.read().await?;
+    let id = request.upload_id.ok_or_else(|| ApiError::syntax("upload_id", "ID unggahan wajib diisi"))?;
+    let key = request.object_key.ok_or_else(|| ApiError::syntax("object_key", "Kunci objek wajib diisi"))?;
+    let (upload, claim) = claim(&app, id, user.id, &key).await?;
+    // In a task of its own: a client that hangs up must not leave the upload claimed.
+    let work = async move {
+        let result = settle(&app, &upload, claim, user.id).await;
+        if let Err(error) = &result
+            && error.code() != "UPLOAD_ALREADY_CONFIRMED"
+        {
+            release(&app, upload.id, claim).await;
+        }
+        result.map(|()| {
+            Data::new(Confirmed {
+                kind: upload.kind.as_str(),
+                url: app.url(&upload.object_key),
+                object_key: upload.object_key,
+                portfolio_id: upload.portfolio_id,
+                block_id: upload.block_id,
+            })
+        })
+    };
+    let working = tokio::spawn(work.instrument(tracing::Span::current()));
+    working.await.map_err(ApiError::internal)?
+}
+
+/// Takes the upload for this confirmation alone. While another one is at work, waits for how it ends.
+async fn claim(app: &AppState, id: Uuid, user: Uuid, key: &str) -> ApiResult<(Upload, Uuid)> {
+    let deadline = Instant::now() + WAIT;
+    let claim = Uuid::now_v7();
+    loop {
+        let upload = find(app, id, user, key).await?;
+        let claimed = sqlx::query!(
+            "
+            update uploads
+            set claim = $2,
+                claimed_until = now() + make_interval(secs => $3)
+            where id = $1
+              and state = 'issued'
+              and (claimed_until is null or claimed_until < now())
+            ",
+            id,
+            claim,
+            CLAIM_SECONDS,
+        )
+        .execute(&app.db)
+        .await?
+        .rows_affected();
+        if claimed == 1 {
+            return Ok((upload, claim));
+        }
+        if Instant::now() >= deadline {
+            return Err(ApiError::unavailable().because(anyhow!("another confirmation does not end")));
+        }
+        sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// The upload, if the caller may confirm it now; the contract gives the order of the refusals.
+async fn find(app: &AppState, id: Uuid, user: Uuid, key: &str) -> ApiResult<Upload> {
+    let not_found = || ApiError::not_found("UPLOAD_NOT_FOUND", "Unggahan tidak ditemukan atau sudah kedaluwarsa");
+    let row = sqlx::query!(
+        "
+        select
+            kind,
+            state,
+            owner_id,
+            portfolio_id,
+            block_id,
+            filename,
+            declared_size,
+            object_key
+        from uploads
+        where id = $1
+          and state in ('issued', 'confirmed')
+          and created_at > now() - interval '30 minutes'
+        ",
+        id,
+    )
+    .fetch_optional(&app.db)
+    .await?
+    .ok_or_else(not_found)?;
+    if row.owner_id != user {
+        return Err(ApiError::forbidden());
+    }
+    if row.state == "confirmed" {
+        return Err(already_confirmed());
+    }
+    if row.object_key != key {
+        return Err(ApiError::syntax("object_key", "Kunci objek tidak sesuai dengan unggahan"));
+    }
+    Ok(Upload {
+        id,
+        kind: row.kind.parse().map_err(|_| anyhow!("an upload of an unknown kind"))?,
+        owner_id: row.owner_id,
+        portfolio_id: row.portfolio_id,
+        block_id: row.block_id,
+        filename: row.filename,
+        declared_size: row.declared_size,
+        object_key: row.object_key,
+    })
+}
+
+pub(super) fn already_confirmed() -> ApiError {
+    ApiError::bad_request("UPLOAD_ALREADY_CONFIRMED", "Unggahan sudah dikonfirmasi")
+}
+
+async fn settle(app: &AppState, upload: &Upload, claim: Uuid, user: Uuid) -> ApiResult<()> {
+    if let Some(portfolio) = upload.portfolio_id {
+        rights::require_edit(app, portfolio, user).await?;
+    }
+    let staging = keys::staging(upload.id);
+    let unavailable = |error: anyhow::Error| ApiError::unavailable().because(error);
+    let object = app.store.get(&staging, None).await.map_err(unavailable)?;
+    let object = object
+        .ok_or_else(|| ApiError::bad_request("OBJECT_NOT_FOUND", "File belum diunggah, silakan unggah kembali"))?;
+    match publish::inspect(app, upload, object).await {
+        Ok(inspected) => publish::publish(app, upload, claim, inspected).await?,
+        Err(Refused::Unavailable(error)) => return Err(unavailable(error)),
+        Err(Refused::File(error)) => {
+            fail(app, upload, claim, error.code()).await?;
+            remove_staging(app, upload.id).await;
+            return Err(error);
+        }
+    }
+    remove_staging(app, upload.id).await;
+    Ok(())
+}
+
+/// Nobody can confirm a file that was refused; only the confirmation at work says so.
+async fn fail(app: &AppState, upload: &Upload, claim: Uuid, why: &str) -> ApiResult<()> {
+    tracing::info!(upload = %upload.id, kind = upload.kind.as_str(), why, "an upload was refused");
+    sqlx::query!(
+        "update uploads set state = 'failed', settled_at = now() where id = $1 and state = 'issued' and claim = $2",
+        upload.id,
+        claim,
+    )
+    .execute(&app.db)
+    .await?;
+    Ok(())
+}
+
+/// Best effort: what stays is swept later.
+async fn remove_staging(app: &AppState, upload: Uuid) {
+    if let Err(error) = app.store.delete(&keys::staging(upload)).await {
+        tracing::warn!(%upload, error = format!("{error:#}"), "a staging object stays until it is swept");
+    }
+}
+
+/// Lets the client try again at once. If this fails, too, the claim runs out by itself.
+async fn release(app: &AppState, upload: Uuid, claim: Uuid) {
+    let released = sqlx::query!("update uploads set claimed_until = null where id = $1 and claim = $2", upload, claim)
+        .execute(&app.db)
+        .await;
+    if let Err(error) = released {
+        tracing::warn!(%upload, %error, "a claim stays until it runs out");
+    }
+}
