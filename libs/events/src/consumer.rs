@@ -11,7 +11,7 @@ use proto_events::{full_subject, stream_name};
 use sqlx::{PgConnection, PgPool};
 use tokio::time::{MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     Bus, Message,
@@ -25,12 +25,14 @@ use crate::{
 const PREFETCH: usize = 16;
 /// How often the server says that it is still there; two silences end the session.
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// How often the lag is measured.
-const MEASURE: Duration = Duration::from_secs(10);
+/// How often the lag is measured and replays are looked for.
+const HOUSEKEEPING: Duration = Duration::from_secs(5);
 /// The longest pause before an event is delivered again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How long the event that is being applied may take after the shutdown was asked for.
 const DRAIN: Duration = Duration::from_secs(10);
+/// When others may have what this process gives back.
+const GIVEN_BACK: Duration = Duration::from_millis(200);
 
 /// Applies the events of one subject to this service's database, each exactly once.
 ///
@@ -129,14 +131,14 @@ impl Consumer {
             .expires(Duration::from_secs(20))
             .messages()
             .await?;
-        let mut measure = interval(MEASURE);
-        measure.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut housekeeping = interval(HOUSEKEEPING);
+        housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let result = loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break Ok(()),
-                _ = measure.tick() => {
-                    if let Err(error) = self.measure(&consumer).await {
+                _ = housekeeping.tick() => {
+                    if let Err(error) = self.housekeeping(&consumer, handler).await {
                         break Err(error);
                     }
                 }
@@ -158,9 +160,15 @@ impl Consumer {
                 }
             }
         };
-        // Give back what waits, so that another replica need not sit out the wait for the acknowledgement.
+        // Give back what waits, so that another replica need not sit out the wait for the acknowledgement. First the
+        // subscription ends, and the server gets a moment to notice, or it would send them here once more (seen).
+        let mut waiting = Vec::new();
         while let Some(Some(Ok(message))) = messages.next().now_or_never() {
-            acknowledge(&message, AckKind::Nak(None)).await;
+            waiting.push(message);
+        }
+        drop(messages);
+        for message in waiting {
+            acknowledge(&message, AckKind::Nak(Some(GIVEN_BACK))).await;
         }
         result
     }
@@ -182,13 +190,54 @@ impl Consumer {
         consumer.with_context(|| format!("the consumer {} cannot be set up", self.durable))
     }
 
-    /// Also notices a consumer that is gone.
-    #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
-    async fn measure(&self, consumer: &PullConsumer) -> anyhow::Result<()> {
+    async fn housekeeping<H>(&self, consumer: &PullConsumer, handler: &H) -> anyhow::Result<()>
+    where
+        H: for<'a> Fn(&'a mut PgConnection, &'a Message) -> BoxFuture<'a, anyhow::Result<()>> + Send + Sync,
+    {
+        self.replay(handler).await?;
+        // Fails if NATS has lost the consumer.
         let info = consumer.get_info().await?;
         let pending = info.num_pending + u64::try_from(info.num_ack_pending).unwrap_or(0);
+        #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
         metrics::gauge!("events_consumer_pending", "consumer" => self.durable.clone()).set(pending as f64);
         Ok(())
+    }
+
+    /// Tries the dead letters once more that somebody asked for. They come from the table and not over the bus, where
+    /// a service may publish nobody's events but its own.
+    async fn replay<H>(&self, handler: &H) -> anyhow::Result<()>
+    where
+        H: for<'a> Fn(&'a mut PgConnection, &'a Message) -> BoxFuture<'a, anyhow::Result<()>> + Send + Sync,
+    {
+        for letter in dead_letters::requested(&self.pool, &self.durable).await? {
+            let (mut message, subject, tries) = letter.into_message();
+            let span = self.span(&message);
+            let applied =
+                inbox::apply(&self.pool, &self.durable, &mut message, self.apply_again, handler).instrument(span).await;
+            match applied {
+                Ok(_) => {
+                    self.bus.signal_applied(message.id, &self.durable).await;
+                    self.count(&message.name, "replayed");
+                }
+                Err(Failure::Outage(error)) => return Err(error),
+                Err(Failure::Event(error)) => {
+                    tracing::error!(error = format!("{error:#}"), "a replayed event failed again");
+                    dead_letters::store(&self.pool, &self.durable, &subject, &message, &error, tries + 1).await?;
+                    self.count(&message.name, "dead");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn span(&self, message: &Message) -> Span {
+        let span = tracing::info_span!(
+            "event", otel.kind = "consumer", consumer = self.durable, event = message.name, id = %message.id
+        );
+        if let Some(traceparent) = &message.traceparent {
+            set_parent(&span, traceparent);
+        }
+        span
     }
 
     /// Applies one message and answers the server. An error ends the session: PostgreSQL is out of reach.
@@ -203,12 +252,7 @@ impl Consumer {
             return Ok(());
         };
         let mut message = Message::new(envelope, raw.payload.clone());
-        let span = tracing::info_span!(
-            "event", otel.kind = "consumer", consumer = self.durable, event = message.name, id = %message.id
-        );
-        if let Some(traceparent) = &message.traceparent {
-            set_parent(&span, traceparent);
-        }
+        let span = self.span(&message);
         self.apply(raw, &mut message, handler).instrument(span).await
     }
 

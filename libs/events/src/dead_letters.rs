@@ -1,5 +1,7 @@
 //! Events that a consumer of this service failed to apply.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use sqlx::PgPool;
@@ -30,11 +32,11 @@ pub struct DeadLetter {
     pub tries: i64,
     /// When it was given up.
     pub failed_at: DateTime<Utc>,
-    /// When it was sent again; the row goes away once the event is applied.
+    /// When a replay was asked for that has not happened yet; the row goes away once the event is applied.
     pub replayed_at: Option<DateTime<Utc>>,
 }
 
-/// Why a dead letter was not sent again.
+/// Why a dead letter cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayError {
     /// There is none with this id, or it was applied in the meantime.
@@ -63,42 +65,26 @@ pub async fn list(pool: &PgPool) -> Result<Vec<DeadLetter>, sqlx::Error> {
     .await
 }
 
-/// Sends the event of dead letter `id` again. Consumers that have applied it ignore it; the one that failed tries
-/// again, and removes the dead letter when it succeeds.
+/// Asks the consumer that failed to try dead letter `id` once more; a running one does within seconds, another when it
+/// starts. True if the event was applied within 10 s: the dead letter is gone then. False if it failed again or is still
+/// waiting, which [`list`] tells.
 ///
 /// # Errors
-/// [`ReplayError::NotFound`], and failures of database and bus: nothing was sent then.
-pub async fn replay(pool: &PgPool, bus: &Bus, id: i64) -> Result<(), ReplayError> {
-    let row: Option<Content> = sqlx::query_as(
-        "select event_id, subject, event_type, aggregate_id, aggregate_version, payload, traceparent, occurred_at
-         from dead_letters
-         where id = $1",
-    )
-    .bind(id)
-    .fetch_optional(pool)
-    .await?;
-    let row = row.ok_or(ReplayError::NotFound(id))?;
-    let envelope = Envelope {
-        id: row.event_id,
-        name: row.event_type,
-        aggregate: row.aggregate_id,
-        version: row.aggregate_version,
-        at: row.occurred_at,
-        traceparent: row.traceparent,
-    };
-    // Another message id each time, or the stream would drop the repetition.
-    let message_id = format!("{}-{}", row.event_id, Uuid::now_v7());
-    // Marked first: the consumer may be so quick that the row is gone before we come back.
+/// [`ReplayError::NotFound`], and failures of database and bus.
+pub async fn replay(pool: &PgPool, bus: &Bus, id: i64) -> Result<bool, ReplayError> {
+    let event: Option<Uuid> =
+        sqlx::query_scalar("select event_id from dead_letters where id = $1").bind(id).fetch_optional(pool).await?;
+    let wait = bus.await_applied(event.ok_or(ReplayError::NotFound(id))?).await?;
     sqlx::query("update dead_letters set replayed_at = now() where id = $1").bind(id).execute(pool).await?;
-    if let Err(error) = bus.publish(&row.subject, &envelope, &message_id, Bytes::from(row.payload)).await {
-        sqlx::query("update dead_letters set replayed_at = null where id = $1").bind(id).execute(pool).await?;
-        return Err(error.into());
-    }
-    Ok(())
+    Ok(wait.wait(REPLAY).await)
 }
 
+/// How long [`replay`] waits for the consumer.
+const REPLAY: Duration = Duration::from_secs(10);
+
+/// A dead letter that somebody wants to be tried again.
 #[derive(sqlx::FromRow)]
-struct Content {
+pub(crate) struct Requested {
     event_id: Uuid,
     subject: String,
     event_type: String,
@@ -107,6 +93,36 @@ struct Content {
     payload: Vec<u8>,
     traceparent: Option<String>,
     occurred_at: DateTime<Utc>,
+    tries: i64,
+}
+
+impl Requested {
+    /// The event, its subject without the namespace, and how often it was tried.
+    pub(crate) fn into_message(self) -> (Message, String, i64) {
+        let envelope = Envelope {
+            id: self.event_id,
+            name: self.event_type,
+            aggregate: self.aggregate_id,
+            version: self.aggregate_version,
+            at: self.occurred_at,
+            traceparent: self.traceparent,
+        };
+        (Message::new(envelope, Bytes::from(self.payload)), self.subject, self.tries)
+    }
+}
+
+/// What `consumer` is asked to try again, oldest first.
+pub(crate) async fn requested(pool: &PgPool, consumer: &str) -> Result<Vec<Requested>, sqlx::Error> {
+    sqlx::query_as(
+        "select event_id, subject, event_type, aggregate_id, aggregate_version, payload, traceparent, occurred_at, tries
+         from dead_letters
+         where consumer = $1 and replayed_at is not null
+         order by id
+         limit 100",
+    )
+    .bind(consumer)
+    .fetch_all(pool)
+    .await
 }
 
 /// Keeps an event that `consumer` gives up; `subject` without the namespace.

@@ -1,4 +1,4 @@
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, postgres::PgListener};
 use uuid::Uuid;
 
 use crate::support::{World, append, changed, eventually, in_time};
@@ -65,19 +65,27 @@ async fn two_relays_publish_each_event_once_and_the_second_takes_over() {
 }
 
 #[tokio::test]
-async fn only_one_relay_holds_the_lock() {
+async fn a_relay_without_the_lock_publishes_nothing() {
     let world = World::new().await;
-    world.relay();
-    world.relay();
-    eventually("both are there", || async {
-        world.count("select count(*) from pg_stat_activity where datname = current_database() and application_name = 'auth-relay'").await == 2
-    })
-    .await;
+    let mut other = PgConnection::connect_with(&world.pool.connect_options()).await.expect("a connection");
+    sqlx::query("select pg_advisory_lock(hashtextextended('public.outbox', 0))")
+        .execute(&mut other)
+        .await
+        .expect("the lock");
     world.change(Uuid::now_v7(), 1).await;
+    world.relay();
+    // It asks for the lock, is refused, and asks again a second later.
+    let mut asked = "select count(*) from pg_stat_activity
+                     where application_name = 'auth-relay' and datname = current_database() and query like '%try_advisory%'";
+    for _ in 0..2 {
+        eventually("it asks for the lock", || async { world.count(asked).await == 1 }).await;
+        asked = "select count(*) from pg_stat_activity
+                 where application_name = 'auth-relay' and datname = current_database() and query like '%try_advisory%'
+                     and query_start > backend_start + interval '900 milliseconds'";
+    }
+    assert_eq!(world.unpublished().await, 1);
+    other.close().await.expect("it closes");
     eventually("it is published", || async { world.unpublished().await == 0 }).await;
-    let locks = "select count(*) from pg_locks l join pg_database d on d.oid = l.database
-                 where d.datname = current_database() and locktype = 'advisory' and granted";
-    assert_eq!(world.count(locks).await, 1);
 }
 
 #[tokio::test]
@@ -187,4 +195,18 @@ async fn old_rows_leave_outbox_and_inbox_and_young_ones_stay() {
     eventually("the old row is gone", || async { world.count("select count(*) from inbox").await == 1 }).await;
     assert_eq!(world.count("select aggregate_version from outbox").await, 2);
     assert_eq!(world.count("select count(*) from inbox where consumer = 'young'").await, 1);
+}
+
+#[tokio::test]
+async fn the_relay_is_woken_by_a_commit_and_not_by_a_rollback() {
+    let world = World::new().await;
+    let mut listener = PgListener::connect_with(&world.pool).await.expect("a connection");
+    listener.listen("outbox_public").await.expect("the channel of the schema");
+    for (version, commit) in [(1, false), (2, true)] {
+        let mut transaction = world.pool.begin().await.expect("a transaction");
+        append(&mut transaction, Uuid::now_v7(), version).await;
+        if commit { transaction.commit().await } else { transaction.rollback().await }.expect("it ends");
+    }
+    in_time("the notification", listener.recv()).await.expect("a notification");
+    assert!(listener.next_buffered().is_none());
 }

@@ -9,13 +9,13 @@ use uuid::Uuid;
 
 use crate::support::{World, eventually};
 
-// The test's runtime has one thread, so that a subscriber of this thread sees the relay and the consumer, too.
 #[tokio::test]
 async fn an_event_is_applied_in_the_trace_of_the_request_that_caused_it() {
     opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
     let tracer = SdkTracerProvider::builder().build().tracer("test");
     let subscriber = tracing_subscriber::registry().with(tracing_opentelemetry::layer().with_tracer(tracer));
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // For all tests of this process: what a span's first user finds decides whether the span is ever recorded.
+    tracing::subscriber::set_global_default(subscriber).expect("no other test sets one");
 
     let world = World::new().await;
     world.relay();
