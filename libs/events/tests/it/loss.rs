@@ -21,10 +21,10 @@ async fn a_killed_nats_server_loses_nothing_and_repeats_nothing() {
         if version == 100 || version == 200 {
             // In the middle of the stream: some are applied, some are on their way.
             eventually("some are applied", || async { world.applied("all").await.len() > 20 }).await;
-            world.nats.kill();
+            world.nats.kill().await.expect("it runs");
         }
         if version == 150 || version == 250 {
-            world.nats.restart();
+            world.nats.restart().await.expect("it starts");
         }
         world.change(Uuid::now_v7(), version).await;
     }
@@ -45,9 +45,9 @@ async fn a_server_that_lost_its_storage_gets_stream_consumer_and_events_again() 
     stop.cancel();
     relay.await.expect("without panic");
 
-    world.nats.kill();
-    world.nats.lose_storage();
-    world.nats.restart();
+    world.nats.kill().await.expect("it runs");
+    world.lose_storage();
+    world.nats.restart().await.expect("it starts");
     world.relay();
     world.change(Uuid::now_v7(), 2).await;
     eventually("what follows is applied", || async { world.applied("fast").await == [1, 2] }).await;

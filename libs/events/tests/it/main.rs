@@ -5,6 +5,7 @@ mod consuming;
 mod dead_letters;
 mod loss;
 mod publishing;
+mod schema;
 mod support;
 mod tracing;
 mod waiting;

@@ -68,7 +68,7 @@ async fn two_relays_publish_each_event_once_and_the_second_takes_over() {
 async fn a_relay_without_the_lock_publishes_nothing() {
     let world = World::new().await;
     let mut other = PgConnection::connect_with(&world.pool.connect_options()).await.expect("a connection");
-    sqlx::query("select pg_advisory_lock(hashtextextended('public.outbox', 0))")
+    sqlx::query("select pg_advisory_lock(hashtextextended('auth.outbox', 0))")
         .execute(&mut other)
         .await
         .expect("the lock");
@@ -201,7 +201,7 @@ async fn old_rows_leave_outbox_and_inbox_and_young_ones_stay() {
 async fn the_relay_is_woken_by_a_commit_and_not_by_a_rollback() {
     let world = World::new().await;
     let mut listener = PgListener::connect_with(&world.pool).await.expect("a connection");
-    listener.listen("outbox_public").await.expect("the channel of the schema");
+    listener.listen("outbox_auth").await.expect("the channel of the schema");
     for (version, commit) in [(1, false), (2, true)] {
         let mut transaction = world.pool.begin().await.expect("a transaction");
         append(&mut transaction, Uuid::now_v7(), version).await;

@@ -1,16 +1,17 @@
 //! A world of its own for each test: a NATS server, a database, and shorthands for what the tests do.
 
-use std::{
-    net::TcpListener,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use grafikarsa_config::Secret;
-use grafikarsa_events::{Bus, Consumer, EventsSettings, Message, Relay, SCHEMA, outbox};
+use grafikarsa_devstack::{
+    nats, postgres,
+    process::{Server, free_port},
+    testing::Stack,
+};
+use grafikarsa_events::{Bus, Consumer, EventsSettings, Message, Relay, outbox};
 use proto_events::auth::v1::{Account, AccountChanged};
-use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgPoolOptions};
+use sqlx::{PgConnection, PgPool, postgres::PgPoolOptions};
 use tempfile::TempDir;
 use tokio::{task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
@@ -19,96 +20,47 @@ use uuid::Uuid;
 /// Far more than anything here takes, so that a slow machine fails no test.
 const PATIENCE: Duration = Duration::from_secs(40);
 
-/// A nats-server with its own storage on its own port.
-pub struct Nats {
-    port: u16,
-    storage: TempDir,
-    process: Option<Child>,
-}
-
-impl Nats {
-    pub fn start() -> Self {
-        let port =
-            TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port();
-        let mut nats = Self { port, storage: tempfile::tempdir().expect("a folder"), process: None };
-        nats.restart();
-        nats
-    }
-
-    /// Starts it on the same port, with whatever storage is left.
-    pub fn restart(&mut self) {
-        let process = Command::new("nats-server")
-            .args(["-a", "127.0.0.1", "-p", &self.port.to_string(), "-js", "-sd"])
-            .arg(self.storage.path())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nats-server is installed");
-        self.process = Some(process);
-    }
-
-    /// SIGKILL.
-    pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().expect("it runs");
-            process.wait().expect("it ends");
-        }
-    }
-
-    /// Forgets all streams; only between [`Nats::kill`] and [`Nats::restart`].
-    pub fn lose_storage(&self) {
-        std::fs::remove_dir_all(self.storage.path().join("jetstream")).expect("it had a storage");
-    }
-
-    fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for Nats {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Everything a test needs; what it started ends with it.
+/// Everything a test needs; what it started ends with it. The publisher is auth, with its role, its tables and its
+/// permissions on the bus. The consumers have the permissions of portfolio, but work on auth's database: one is enough
+/// to see what they do.
 pub struct World {
-    pub nats: Nats,
+    /// A server that the test may kill.
+    pub nats: Server,
     pub bus: Bus,
+    pub peer: Bus,
     pub pool: PgPool,
     pub shutdown: CancellationToken,
-    database: String,
+    storage: TempDir,
 }
 
 impl World {
     pub async fn new() -> Self {
-        let nats = Nats::start();
-        let settings = EventsSettings {
-            url: Secret::new(nats.url()),
-            namespace: format!("test-{}", Uuid::new_v4().simple()),
-            max_bytes: None,
-            replicas: 1,
-            connect_timeout: PATIENCE,
-        };
-        let database = format!("events_{}", Uuid::new_v4().simple());
-        let mut server = PgConnection::connect(&server_url()).await.expect("PostgreSQL runs");
-        execute(&mut server, &format!("create database {database}")).await;
-        let url = format!("{}/{database}", server_url().rsplit_once('/').expect("a database").0);
+        let stack = Stack::new().await.installation.clone();
+        let storage = tempfile::tempdir().expect("a folder");
+        let port = free_port().expect("a free port");
+        let password = &stack.servers.password;
+        let nats = nats::start(storage.path(), port, password).await.expect("nats-server starts");
+        let url = postgres::url("auth", stack.servers.postgres, password, &stack.database);
         let pool = PgPoolOptions::new()
             .max_connections(5)
             .acquire_timeout(Duration::from_secs(5))
             .connect(&url)
             .await
             .expect("the database is there");
-        sqlx::raw_sql(SCHEMA).execute(&pool).await.expect("the schema is valid");
         sqlx::raw_sql(
             "create table effects (n bigserial, consumer text, event_id uuid, name text, version bigint, again bool)",
         )
         .execute(&pool)
         .await
         .expect("a table for effects");
-        let bus = Bus::connect(&settings, "test").await.expect("nats-server starts");
-        Self { nats, bus, pool, shutdown: CancellationToken::new(), database }
+        let bus = connect("auth", port, password, &stack.namespace).await;
+        let peer = connect("portfolio", port, password, &stack.namespace).await;
+        Self { nats, bus, peer, pool, shutdown: CancellationToken::new(), storage }
+    }
+
+    /// Forgets all streams; only while NATS is killed.
+    pub fn lose_storage(&self) {
+        std::fs::remove_dir_all(self.storage.path().join("streams")).expect("it had a storage");
     }
 
     /// Commits one change of an account and returns the event id.
@@ -127,7 +79,7 @@ impl World {
 
     /// A consumer that gives up after three tries in quick succession.
     pub fn consumer(&self, name: &str) -> Consumer {
-        Consumer::new(&self.bus, self.pool.clone(), "test", name, "auth", "account.*")
+        Consumer::new(&self.peer, self.pool.clone(), "test", name, "auth", "account.*")
             .retries(3, Duration::from_millis(10))
             .ack_wait(Duration::from_secs(2))
     }
@@ -179,17 +131,18 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.shutdown.cancel();
-        let database = self.database.clone();
-        // A runtime of its own: this one may be ending.
-        let cleaner = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async {
-                let mut server = PgConnection::connect(&server_url()).await.expect("PostgreSQL runs");
-                execute(&mut server, &format!("drop database {database} with (force)")).await;
-            });
-        });
-        drop(cleaner.join());
     }
+}
+
+async fn connect(service: &str, port: u16, password: &str, namespace: &str) -> Bus {
+    let settings = EventsSettings {
+        url: Secret::new(nats::url(service, port, password)),
+        namespace: namespace.to_owned(),
+        max_bytes: None,
+        replicas: 1,
+        connect_timeout: PATIENCE,
+    };
+    Bus::connect(&settings, service).await.expect("NATS answers")
 }
 
 /// Appends a change without committing it.
@@ -238,14 +191,4 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut question: impl
 /// Ends in time or fails the test.
 pub async fn in_time<T>(what: &str, future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.unwrap_or_else(|_| panic!("in vain: {what}"))
-}
-
-async fn execute(connection: &mut PgConnection, statement: &str) {
-    sqlx::raw_sql(sqlx::AssertSqlSafe(statement.to_owned())).execute(connection).await.expect("the statement is valid");
-}
-
-fn server_url() -> String {
-    std::env::var_os("EVENTS_TEST_DATABASE_URL")
-        .and_then(|url| url.into_string().ok())
-        .unwrap_or_else(|| "postgres://postgres@127.0.0.1:55432/postgres".to_owned())
 }

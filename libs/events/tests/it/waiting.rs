@@ -60,7 +60,7 @@ async fn without_nats_the_wait_is_short_and_the_event_is_delivered_later() {
     world.record("reader");
     world.change(Uuid::now_v7(), 1).await;
     eventually("it is applied", || async { world.applied("reader").await == [1] }).await;
-    world.nats.kill();
+    world.nats.kill().await.expect("it runs");
     let begun = Instant::now();
     let mut transaction = world.pool.begin().await.expect("a transaction");
     let id = append(&mut transaction, Uuid::now_v7(), 2).await;
@@ -68,6 +68,6 @@ async fn without_nats_the_wait_is_short_and_the_event_is_delivered_later() {
     transaction.commit().await.expect("it commits");
     assert!(!wait.wait(Duration::from_secs(2)).await);
     assert!(begun.elapsed() < Duration::from_secs(10));
-    world.nats.restart();
+    world.nats.restart().await.expect("it starts");
     eventually("it is applied", || async { world.applied("reader").await == [1, 2] }).await;
 }
