@@ -52,9 +52,10 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         let callers = callers.clone();
         Box::pin(async move { account_events::apply(connection, message, &callers).await })
     }));
-    background.spawn(consumer("logins", "auth", "session.started").run(shutdown.clone(), |connection, message| {
-        Box::pin(account_events::logged_in(connection, message))
-    }));
+    background.spawn(
+        consumer("logins", "auth", "session.started")
+            .run(shutdown.clone(), |connection, message| Box::pin(account_events::logged_in(connection, message))),
+    );
     let rules = state.rules.clone();
     background.spawn(consumer("uploads", "media", "upload.confirmed").run(
         shutdown.clone(),
@@ -64,10 +65,13 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         },
     ));
     let rules = state.rules.clone();
-    background.spawn(consumer("objects", "media", "object.deleted").run(shutdown.clone(), move |connection, message| {
-        let rules = rules.clone();
-        Box::pin(async move { media_events::deleted(connection, message, &rules).await })
-    }));
+    background.spawn(consumer("objects", "media", "object.deleted").run(
+        shutdown.clone(),
+        move |connection, message| {
+            let rules = rules.clone();
+            Box::pin(async move { media_events::deleted(connection, message, &rules).await })
+        },
+    ));
     background.close();
 
     let (api, _document) = api().split_for_parts();

@@ -125,9 +125,7 @@ impl Callers {
         };
         match known {
             Some(Known { role, usable: true, capabilities }) => Ok(Caller { id, role, capabilities }),
-            Some(_) => {
-                Err(ApiError::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali"))
-            }
+            Some(_) => Err(ApiError::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali")),
             // The token is genuine, so the account exists: the event that brings it is still on its way.
             None => {
                 self.forget(id).await;

@@ -44,7 +44,3 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(health::router())
         .merge(openapi::router())
 }
-
-/// `data` of answers that carry nothing: `null`.
-#[derive(utoipa::ToSchema)]
-struct Nothing;

@@ -102,12 +102,9 @@ pub async fn deleted(connection: &mut PgConnection, message: &Message, rules: &R
             Ok(())
         }
         "banner" => {
-            sqlx::query!(
-                "update users set banner_url = null, updated_at = now() where banner_url = $1",
-                object.url,
-            )
-            .execute(connection)
-            .await?;
+            sqlx::query!("update users set banner_url = null, updated_at = now() where banner_url = $1", object.url,)
+                .execute(connection)
+                .await?;
             Ok(())
         }
         "thumbnail" => {

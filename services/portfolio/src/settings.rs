@@ -42,7 +42,8 @@ impl Settings {
         let http = HttpSettings::read(&mut env, 3002, 9002);
         let storage = env.url("STORAGE_PUBLIC_URL", "http://localhost:8080/storage");
         let origins = http.cors_origins.iter().filter_map(|origin| Url::parse(origin).ok());
-        let own_hosts = origins.chain(storage.clone()).filter_map(|url| url.host_str().map(str::to_lowercase)).collect();
+        let own_hosts =
+            origins.chain(storage.clone()).filter_map(|url| url.host_str().map(str::to_lowercase)).collect();
         let settings = Self {
             telemetry: TelemetrySettings::read(&mut env),
             database: DatabaseSettings::read(&mut env, "PORTFOLIO_DATABASE_URL"),

@@ -13,8 +13,5 @@ pub mod users;
 const BODY_LIMIT: usize = 256 * 1024;
 
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .merge(users::router())
-        .merge(portfolios::router())
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+    OpenApiRouter::new().merge(users::router()).merge(portfolios::router()).layer(DefaultBodyLimit::max(BODY_LIMIT))
 }

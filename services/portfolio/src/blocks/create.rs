@@ -66,12 +66,9 @@ pub async fn create(
     // Both are there, or the check above has ended the request.
     let (Some(block_type), Some(normalised)) = (block_type, normalised) else { return Err(not_found()) };
 
-    let count = sqlx::query_scalar!(
-        r#"select count(*) as "count!" from content_blocks where portfolio_id = $1"#,
-        id,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    let count = sqlx::query_scalar!(r#"select count(*) as "count!" from content_blocks where portfolio_id = $1"#, id,)
+        .fetch_one(&mut *tx)
+        .await?;
     if count >= MOST_BLOCKS {
         return Err(ApiError::conflict(
             "BLOCK_LIMIT_REACHED",

@@ -1,10 +1,10 @@
 use axum::extract::State;
-use grafikarsa_http::{ApiResult, Data, Envelope, Path};
+use grafikarsa_http::{ApiResult, Data, Envelope, Nothing, Path};
 use uuid::Uuid;
 
 use super::{stored_url, unreferenced};
 use crate::{
-    AppState, Nothing,
+    AppState,
     capabilities::Caller,
     portfolios::{access, content, events},
 };

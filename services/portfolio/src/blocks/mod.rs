@@ -108,12 +108,8 @@ async fn normalise(
     before: Option<&Value>,
 ) -> ApiResult<Normalised> {
     let rules = &app.rules;
-    let context = Context {
-        portfolio: portfolio.id,
-        storage_base: &rules.storage_base,
-        own_hosts: &rules.own_hosts,
-        before,
-    };
+    let context =
+        Context { portfolio: portfolio.id, storage_base: &rules.storage_base, own_hosts: &rules.own_hosts, before };
     let normalised = payload::normalise(errors, block_type, value, &context);
     if let Some((url, content_types)) = &normalised.document {
         let object = storage::confirmed_object(app, connection, url).await?;

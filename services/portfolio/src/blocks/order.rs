@@ -17,12 +17,7 @@ pub fn reordered(current: &[Uuid], listed: &[(Uuid, i64)]) -> Option<Vec<Uuid>> 
     sorted.sort_by_key(|&(_, order)| order);
     let mut next = sorted.into_iter();
     let is_listed = |id: &Uuid| listed.iter().any(|(listed, _)| listed == id);
-    Some(
-        current
-            .iter()
-            .map(|id| if is_listed(id) { next.next().map_or(*id, |(id, _)| id) } else { *id })
-            .collect(),
-    )
+    Some(current.iter().map(|id| if is_listed(id) { next.next().map_or(*id, |(id, _)| id) } else { *id }).collect())
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 use std::collections::HashSet;
 
 use axum::extract::State;
-use grafikarsa_http::{ApiError, ApiResult, Data, DeferredBody, Envelope, FieldErrors, Id};
+use grafikarsa_http::{ApiError, ApiResult, Data, DeferredBody, Envelope, FieldErrors, Id, Nothing};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::order;
 use crate::{
-    AppState, Nothing,
+    AppState,
     capabilities::Caller,
     portfolios::{access, content},
 };

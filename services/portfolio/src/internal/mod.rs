@@ -1,10 +1,6 @@
 //! What the other services ask synchronously.
 
-use axum::{
-    Router,
-    extract::State,
-    routing::get,
-};
+use axum::{Router, extract::State, routing::get};
 use grafikarsa_http::{ApiError, ApiResult, Data, Id, Path, Query};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -64,10 +60,7 @@ struct BlockExists {
 }
 
 /// Whether a block belongs to a portfolio.
-async fn block(
-    State(app): State<AppState>,
-    Path((id, block)): Path<(Uuid, Uuid)>,
-) -> ApiResult<Data<BlockExists>> {
+async fn block(State(app): State<AppState>, Path((id, block)): Path<(Uuid, Uuid)>) -> ApiResult<Data<BlockExists>> {
     let exists = sqlx::query_scalar!(
         r#"select exists (select 1 from content_blocks where portfolio_id = $1 and id = $2) as "exists!""#,
         id,

@@ -56,12 +56,10 @@ pub async fn create(
         fields::series(&mut tx, &mut errors, series, None).await?;
     }
     // The owner's row orders his creations: each counts those before it and chooses its slug after them.
-    let owner_row = sqlx::query!(
-        "select is_active from users where id = $1 and deleted_at is null for no key update",
-        owner,
-    )
-    .fetch_optional(&mut *tx)
-    .await?;
+    let owner_row =
+        sqlx::query!("select is_active from users where id = $1 and deleted_at is null for no key update", owner,)
+            .fetch_optional(&mut *tx)
+            .await?;
     if owner_row.is_none() {
         errors.add("user_id", "Pengguna tidak ditemukan");
     }
@@ -81,13 +79,9 @@ pub async fn create(
     let id = Uuid::now_v7();
     let owner_hidden = owner_row.is_none_or(|row| !row.is_active);
     insert(&mut tx, id, owner, owner_hidden, &judul, series).await?;
-    sqlx::query!(
-        "insert into portfolio_tags (portfolio_id, tag_id) select $1, unnest($2::uuid[])",
-        id,
-        &tags,
-    )
-    .execute(&mut *tx)
-    .await?;
+    sqlx::query!("insert into portfolio_tags (portfolio_id, tag_id) select $1, unnest($2::uuid[])", id, &tags,)
+        .execute(&mut *tx)
+        .await?;
     events::created(&mut tx, events::State { id, owner, version: 1, status: Status::Draft }).await?;
     tx.commit().await?;
     Ok(Data::created(detail::load(&app.db, id, &caller).await?))
@@ -129,11 +123,7 @@ async fn insert(
 }
 
 /// The slugs of the owner's other portfolios: 200 at the most.
-pub async fn taken_slugs(
-    connection: &mut PgConnection,
-    owner: Uuid,
-    except: Uuid,
-) -> Result<Vec<String>, sqlx::Error> {
+pub async fn taken_slugs(connection: &mut PgConnection, owner: Uuid, except: Uuid) -> Result<Vec<String>, sqlx::Error> {
     sqlx::query_scalar!(
         "select slug from portfolios where user_id = $1 and id <> $2 and deleted_at is null",
         owner,

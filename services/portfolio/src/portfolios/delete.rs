@@ -1,8 +1,8 @@
 use axum::extract::State;
-use grafikarsa_http::{ApiResult, Data, Envelope, Id};
+use grafikarsa_http::{ApiResult, Data, Envelope, Id, Nothing};
 
 use super::{access, events};
-use crate::{AppState, Nothing, capabilities::Caller};
+use crate::{AppState, capabilities::Caller};
 
 /// Deletes a portfolio in any status; its slug is free again.
 #[utoipa::path(

@@ -49,30 +49,29 @@ pub async fn detail(
     if slug.contains('\0') || username.is_some_and(|name| name.contains('\0')) {
         return Err(access::not_found());
     }
-    let id = match username {
-        Some(username) => {
-            sqlx::query_scalar!(
-                "
+    let id =
+        match username {
+            Some(username) => {
+                sqlx::query_scalar!(
+                    "
                 select p.id
                 from portfolios p
                 join users u on u.id = p.user_id and u.deleted_at is null
                 where lower(u.username) = lower($1) and p.slug = $2 and p.deleted_at is null
                 ",
-                username,
-                slug,
-            )
-            .fetch_optional(&app.db)
-            .await?
-        }
-        None => {
-            sqlx::query_scalar!(
+                    username,
+                    slug,
+                )
+                .fetch_optional(&app.db)
+                .await?
+            }
+            None => sqlx::query_scalar!(
                 "select id from portfolios where slug = $1 and is_public order by published_at desc, id desc limit 1",
                 slug,
             )
             .fetch_optional(&app.db)
-            .await?
-        }
-    };
+            .await?,
+        };
     let row = match id {
         Some(id) => row(&app.db, id, viewer.id()).await?,
         None => None,
@@ -98,8 +97,7 @@ async fn row(db: &PgPool, id: Uuid, viewer: Option<Uuid>) -> ApiResult<Option<ca
 }
 
 async fn complete(db: &PgPool, row: card::Row, viewer: Option<&Caller>) -> ApiResult<PortfolioDetail> {
-    let with_review =
-        viewer.is_some_and(|caller| caller.id == row.user_id || access::is_reviewer(row.status, caller));
+    let with_review = viewer.is_some_and(|caller| caller.id == row.user_id || access::is_reviewer(row.status, caller));
     let content_blocks = ContentBlock::of_portfolio(db, row.id).await?;
     Ok(PortfolioDetail { user_id: row.user_id, card: row.into_card(with_review), content_blocks })
 }

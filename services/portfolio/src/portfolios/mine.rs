@@ -31,11 +31,8 @@ pub async fn mine(
     Query(filter): Query<Filter>,
     paging: Paging,
 ) -> ApiResult<Page<PortfolioCard>> {
-    let filters = Filters {
-        owner: Some(caller.id),
-        status: status_filter(filter.status.as_deref())?,
-        ..Filters::default()
-    };
+    let filters =
+        Filters { owner: Some(caller.id), status: status_filter(filter.status.as_deref())?, ..Filters::default() };
     let window = paging.with(20, 100);
     let (rows, total) = page::fetch(&app.db, Some(caller.id), &filters, Order::NewestCreated, window).await?;
     Ok(Page::new(rows.into_iter().map(|row| row.into_card(true)).collect(), window, total))
@@ -45,8 +42,6 @@ pub async fn mine(
 pub fn status_filter(value: Option<&str>) -> ApiResult<Option<Status>> {
     match value.map(str::trim) {
         None | Some("") => Ok(None),
-        Some(text) => {
-            Status::parse(text).map(Some).ok_or_else(|| ApiError::syntax("status", "Status tidak dikenal"))
-        }
+        Some(text) => Status::parse(text).map(Some).ok_or_else(|| ApiError::syntax("status", "Status tidak dikenal")),
     }
 }

@@ -11,7 +11,9 @@ pub fn base(judul: &str) -> String {
         match c {
             'a'..='z' | '0'..='9' if slug.len() < LONGEST => slug.push(c),
             '-' if !slug.is_empty() && !slug.ends_with('-') && slug.len() < LONGEST => slug.push('-'),
-            c if c.is_whitespace() && !slug.is_empty() && !slug.ends_with('-') && slug.len() < LONGEST => slug.push('-'),
+            c if c.is_whitespace() && !slug.is_empty() && !slug.ends_with('-') && slug.len() < LONGEST => {
+                slug.push('-')
+            }
             _ => {}
         }
     }

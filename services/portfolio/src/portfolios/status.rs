@@ -93,7 +93,8 @@ mod tests {
 
     #[test]
     fn a_content_change_takes_back_what_is_published_or_waits() {
-        let expected = [(Draft, Draft), (PendingReview, Draft), (Rejected, Rejected), (Published, Draft), (Archived, Archived)];
+        let expected =
+            [(Draft, Draft), (PendingReview, Draft), (Rejected, Rejected), (Published, Draft), (Archived, Archived)];
         for (before, after) in expected {
             assert_eq!(after_content_change(before), after);
         }

@@ -85,8 +85,7 @@ pub async fn update(
         Some(tags) => replace_tags(&mut tx, id, &tags).await?,
         None => false,
     };
-    let row_changed =
-        judul != before.judul || thumbnail_url != before.thumbnail_url || series_id != before.series_id;
+    let row_changed = judul != before.judul || thumbnail_url != before.thumbnail_url || series_id != before.series_id;
     if row_changed {
         write(&mut tx, &before, &judul, thumbnail_url.as_deref(), series_id).await?;
     }

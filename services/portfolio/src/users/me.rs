@@ -142,11 +142,11 @@ pub async fn me(State(app): State<AppState>, caller: Caller) -> ApiResult<Data<M
         tahun_masuk: row.tahun_masuk,
         tahun_lulus: row.tahun_lulus,
         kelas: row.kelas_id.zip(row.kelas_nama).map(|(id, nama)| KelasRef { id, nama }),
-        jurusan: row
-            .jurusan_id
-            .zip(row.jurusan_nama)
-            .zip(row.jurusan_kode)
-            .map(|((id, nama), kode)| JurusanRef { id, nama, kode }),
+        jurusan: row.jurusan_id.zip(row.jurusan_nama).zip(row.jurusan_kode).map(|((id, nama), kode)| JurusanRef {
+            id,
+            nama,
+            kode,
+        }),
         social_links: row.social_links.0,
         follower_count: row.follower_count,
         following_count: row.following_count,

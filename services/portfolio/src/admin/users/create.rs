@@ -100,10 +100,8 @@ async fn check(app: &AppState, caller: &Caller, new: NewUser) -> ApiResult<(Crea
         errors.add("kelas_id", "Kelas tidak ditemukan");
     }
     let (avatar, banner) = (new.avatar_url.as_deref(), new.banner_url.as_deref());
-    let avatar =
-        pictures::check(app, &mut connection, &mut errors, caller, "avatar_url", "avatar", avatar).await?;
-    let banner =
-        pictures::check(app, &mut connection, &mut errors, caller, "banner_url", "banner", banner).await?;
+    let avatar = pictures::check(app, &mut connection, &mut errors, caller, "avatar_url", "avatar", avatar).await?;
+    let banner = pictures::check(app, &mut connection, &mut errors, caller, "banner_url", "banner", banner).await?;
     errors.finish()?;
     if role == Role::Admin && !caller.is_admin() {
         return Err(ApiError::forbidden());

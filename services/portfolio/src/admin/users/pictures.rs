@@ -26,8 +26,7 @@ pub async fn check(
     url: Option<&str>,
 ) -> ApiResult<Option<Picture>> {
     let Some(url) = url.map(str::trim).filter(|url| !url.is_empty()) else { return Ok(None) };
-    let object =
-        if url.len() <= 2048 { storage::confirmed_object(app, connection, url).await? } else { None };
+    let object = if url.len() <= 2048 { storage::confirmed_object(app, connection, url).await? } else { None };
     match object.filter(|object| object.kind == kind && object.owner_id == actor.id) {
         Some(object) => Ok(Some(Picture { object_key: object.object_key, url: url.to_owned() })),
         None => {

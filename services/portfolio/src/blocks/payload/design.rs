@@ -1,5 +1,5 @@
-use serde_json::json;
 use ::url::Url;
+use serde_json::json;
 
 use super::{
     BlockType, Fields, Normalised,

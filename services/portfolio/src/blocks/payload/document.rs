@@ -7,12 +7,9 @@ use super::{
 use crate::storage;
 
 const PDF: &[&str] = &["application/pdf"];
-const DOC: &[&str] =
-    &["application/msword", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"];
-const PPT: &[&str] = &[
-    "application/vnd.ms-powerpoint",
-    "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-];
+const DOC: &[&str] = &["application/msword", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"];
+const PPT: &[&str] =
+    &["application/vnd.ms-powerpoint", "application/vnd.openxmlformats-officedocument.presentationml.presentation"];
 
 /// Documents: uploads of this portfolio, or on one of the usual services. Whether an upload is confirmed and of the
 /// right type is left to the caller, who can ask.

@@ -63,8 +63,12 @@ fn frames(raw: &str, own_hosts: &[String]) -> String {
 
 /// A frame with its attributes in order and the forced ones; `None` without a source.
 fn rewritten(tag: &str) -> Option<String> {
-    let found: HashMap<&str, &str> =
-        ATTRIBUTE.as_ref()?.captures_iter(tag).map(|captures| captures.extract().1).map(|[name, value]| (name, value)).collect();
+    let found: HashMap<&str, &str> = ATTRIBUTE
+        .as_ref()?
+        .captures_iter(tag)
+        .map(|captures| captures.extract().1)
+        .map(|[name, value]| (name, value))
+        .collect();
     found.get("src")?;
     let kept = KEPT.iter().filter_map(|name| Some(format!(" {name}=\"{}\"", found.get(name)?)));
     Some(format!("<iframe{}{FORCED}></iframe>", kept.collect::<String>()))
@@ -114,7 +118,9 @@ mod tests {
 
     #[test]
     fn frames_of_our_own_hosts_or_without_https_are_dropped() {
-        for source in ["http://a.test", "javascript:alert(1)", "https://grafikarsa.com/x", "https://storage.grafikarsa.com/x", ""] {
+        for source in
+            ["http://a.test", "javascript:alert(1)", "https://grafikarsa.com/x", "https://storage.grafikarsa.com/x", ""]
+        {
             assert_eq!(html(&format!(r#"<iframe src="{source}"></iframe>"#)), "", "{source}");
         }
     }

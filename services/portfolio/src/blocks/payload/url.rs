@@ -2,8 +2,8 @@
 
 use std::sync::LazyLock;
 
-use regex::Regex;
 use ::url::Url;
+use regex::Regex;
 
 use super::Fields;
 
@@ -21,8 +21,9 @@ pub enum Rule {
 }
 
 /// What is typed by hand: `host.tld`, perhaps with port and path.
-static BARE_HOST: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"^(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?i:[a-z]{2,})(?::[0-9]{1,5})?(?:[/?#].*)?$").ok());
+static BARE_HOST: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    Regex::new(r"^(?i:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+(?i:[a-z]{2,})(?::[0-9]{1,5})?(?:[/?#].*)?$").ok()
+});
 
 /// The address at `key`: empty, or one that keeps the rule. An address without scheme gets `https://`.
 pub fn read(fields: &mut Fields, key: &str, rule: Rule) -> String {

@@ -1,8 +1,8 @@
 use std::sync::LazyLock;
 
+use ::url::Url;
 use regex::Regex;
 use serde_json::json;
-use ::url::Url;
 
 use super::{Fields, Normalised, url as addresses};
 
