@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use grafikarsa_devstack::{
     bucket, nats, nginx, postgres,
-    process::{Server, free_port, is_root, run as run_command, tied},
+    process::{Server, free_port, is_root, run as run_command, tied, write_secret},
     s3,
     services::{self, Installation, Ports, SERVICES, Servers},
 };
@@ -41,6 +40,11 @@ pub(crate) async fn run(port: u16) -> anyhow::Result<()> {
         _ = terminate.recv() => Ok(()),
     };
     println!("Stopping …");
+    // A second Ctrl-C does not wait.
+    tokio::spawn(async move {
+        interrupt.recv().await;
+        std::process::exit(130);
+    });
     // Services before what they need.
     while let Some(mut part) = parts.pop() {
         part.stop().await?;
@@ -49,6 +53,8 @@ pub(crate) async fn run(port: u16) -> anyhow::Result<()> {
 }
 
 async fn work(port: u16, parts: &mut Vec<Server>) -> anyhow::Result<()> {
+    std::net::TcpListener::bind(("127.0.0.1", port))
+        .with_context(|| format!("port {port} is not free: choose another with DEV_PORT"))?;
     let data = data_folder()?;
     let folder = |name: &str| -> anyhow::Result<PathBuf> {
         let folder = data.join(name);
@@ -165,8 +171,7 @@ fn keep(data: &Path) -> anyhow::Result<Kept> {
     }
     let random = || uuid::Uuid::new_v4().simple().to_string();
     let kept = Kept { password: format!("p{}", random()), seed: random() };
-    std::fs::write(&file, serde_json::to_string(&kept)?)?;
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600))?;
+    write_secret(&file, &serde_json::to_string(&kept)?)?;
     Ok(kept)
 }
 

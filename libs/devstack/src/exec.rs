@@ -1,6 +1,10 @@
 //! `devstack exec`: the servers that a test run shares.
 
-use std::{os::unix::fs::PermissionsExt as _, process::ExitCode};
+use std::{
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    process::{ExitCode, ExitStatus},
+};
 
 use anyhow::Context as _;
 use grafikarsa_devstack::{
@@ -8,6 +12,8 @@ use grafikarsa_devstack::{
     services::{self, Installation, SERVICES, Servers},
     testing::{Shared, TEMPLATE, VARIABLE},
 };
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{SignalKind, signal};
 
 pub(crate) async fn run(command: &[String]) -> anyhow::Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("grafikarsa-test-").tempdir()?;
@@ -44,18 +50,36 @@ pub(crate) async fn run(command: &[String]) -> anyhow::Result<ExitCode> {
 
     let shared = serde_json::to_string(&Shared { servers: servers.clone(), store })?;
     let (program, arguments) = command.split_first().context("no command")?;
-    let mut child = tokio::process::Command::new(program);
-    child.args(arguments).env(VARIABLE, shared).kill_on_drop(true);
+    let mut child = process::tied(Path::new(program), None, "TERM");
+    child.args(arguments).env(VARIABLE, shared);
     for service in SERVICES {
         // For tools that ask the database while they compile.
         let url = postgres::url(service, servers.postgres, &servers.password, TEMPLATE);
         child.env(format!("{}_DATABASE_URL", service.to_uppercase()), url);
     }
     child.env("TEST_POSTGRES_URL", postgres::url(postgres::SUPERUSER, servers.postgres, &servers.password, "postgres"));
-    let status = child.status().await.with_context(|| format!("{program} cannot be started"))?;
+    let status = supervise(child).await.with_context(|| format!("{program} cannot be started"))?;
 
     objects.stop().await?;
     bus.stop().await?;
     database.stop().await?;
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
+}
+
+/// Runs the command to its end. A Ctrl-C reaches it through the terminal; SIGTERM is passed on.
+async fn supervise(mut command: tokio::process::Command) -> anyhow::Result<ExitStatus> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut child = command.spawn()?;
+    loop {
+        tokio::select! {
+            status = child.wait() => return Ok(status?),
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {
+                if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)) {
+                    kill_process(pid, Signal::TERM)?;
+                }
+            }
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 use rustix::process::Signal;
 
 use crate::{
-    process::{Server, Spec},
+    process::{Server, Spec, write_secret},
     services::SERVICES,
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub async fn start(folder: &Path, port: u16, password: &str) -> anyhow::Result<Server> {
     std::fs::create_dir_all(folder)?;
     let configuration = folder.join("nats.conf");
-    std::fs::write(&configuration, configure(folder, port, password))?;
+    write_secret(&configuration, &configure(folder, port, password))?;
     Server::start(Spec {
         name: "NATS".to_owned(),
         program: "nats-server".into(),

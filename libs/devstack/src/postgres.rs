@@ -22,21 +22,27 @@ const USER: &str = "postgres";
 pub async fn start(folder: &Path, port: u16, password: &str, durable: bool) -> anyhow::Result<Server> {
     let programs = programs()?;
     let data = folder.join("data");
-    if !data.join("PG_VERSION").exists() {
+    if !data.exists() {
         std::fs::create_dir_all(folder)?;
+        // Under another name until it is complete: an interrupted start leaves no half of a cluster.
+        let unfinished = folder.join("unfinished");
+        if unfinished.exists() {
+            std::fs::remove_dir_all(&unfinished)?;
+        }
         let secret = folder.join("password");
         std::fs::write(&secret, password)?;
         give(folder).await?;
         run(tied(&programs.join("initdb"), Some(USER), "KILL")
             .args(["--auth=scram-sha-256", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"])
             .arg("--pgdata")
-            .arg(&data)
+            .arg(&unfinished)
             .arg("--pwfile")
             .arg(&secret)
             .current_dir("/"))
         .await
         .context("initdb failed")?;
         std::fs::remove_file(&secret)?;
+        std::fs::rename(&unfinished, &data)?;
     }
     let mut args = vec!["-D".to_owned(), data.display().to_string(), "-p".to_owned(), port.to_string()];
     let mut set = |setting: &str| args.extend(["-c".to_owned(), setting.to_owned()]);
@@ -70,7 +76,7 @@ pub async fn start(folder: &Path, port: u16, password: &str, durable: bool) -> a
     Ok(server)
 }
 
-/// Makes the roles and an empty database with the schemas, if they are not there yet.
+/// Makes the roles and the database with its empty schemas: whatever of it is not there yet.
 ///
 /// # Errors
 /// PostgreSQL refuses.
@@ -80,9 +86,6 @@ pub async fn prepare(port: u16, password: &str, database: &str) -> anyhow::Resul
         .bind(database)
         .fetch_one(&mut server)
         .await?;
-    if exists {
-        return Ok(());
-    }
     for service in SERVICES {
         let role: bool = sqlx::query_scalar("select exists (select from pg_roles where rolname = $1)")
             .bind(service)
@@ -94,18 +97,20 @@ pub async fn prepare(port: u16, password: &str, database: &str) -> anyhow::Resul
             execute(&mut server, &format!("alter role {service} set search_path = {service}, extensions")).await?;
         }
     }
-    execute(&mut server, &format!("create database {database}")).await?;
+    if !exists {
+        execute(&mut server, &format!("create database {database}")).await?;
+    }
     let mut inside = superuser(port, password, database).await?;
     execute(
         &mut inside,
         "revoke all on schema public from public;
-             create schema extensions;
+             create schema if not exists extensions;
              grant usage on schema extensions to public;
-             create extension pg_trgm schema extensions",
+             create extension if not exists pg_trgm schema extensions",
     )
     .await?;
     for service in SERVICES {
-        execute(&mut inside, &format!("create schema {service} authorization {service}")).await?;
+        execute(&mut inside, &format!("create schema if not exists {service} authorization {service}")).await?;
     }
     Ok(())
 }

@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeMap,
     fs::OpenOptions,
+    io::Write as _,
     net::TcpListener,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -141,6 +143,8 @@ fn launch(spec: &Spec) -> anyhow::Result<Child> {
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
+        // Ctrl-C in a terminal reaches only this process, which then stops its children in the right order.
+        .process_group(0)
         .kill_on_drop(true);
     command.spawn().with_context(|| format!("{} cannot be started", spec.name))
 }
@@ -161,12 +165,29 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A port that was free a moment ago.
+/// A port that was free a moment ago. It lies below those that the system hands out by itself, so that nobody takes it
+/// while its server is killed and starts again.
 ///
 /// # Errors
 /// No port is left.
 pub fn free_port() -> anyhow::Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    for _ in 0..1000 {
+        let [.., high, low] = uuid::Uuid::new_v4().into_bytes();
+        let port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port is free")
+}
+
+/// Writes a file that only this user can read.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write_secret(file: &Path, text: &str) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(file)?;
+    file.write_all(text.as_bytes())
 }
 
 /// The last lines of a log.
