@@ -1,0 +1,18 @@
+//! The media service as its clients meet it: the real programs of all three services, over HTTP, on real servers.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic"
+)]
+
+mod bad_files;
+mod confirm;
+mod documents;
+mod failures;
+mod files;
+mod presign;
+mod storage;
+mod support;
+mod widths;

@@ -1,0 +1,24 @@
+//! The portfolio service as its clients meet it: the real programs of auth and portfolio, over HTTP, on real servers.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may panic"
+)]
+
+mod academic;
+mod account_events;
+mod blocks;
+mod create_user;
+mod editing;
+mod feed;
+mod internal;
+mod kills;
+mod lists;
+mod me;
+mod media_events;
+mod moderation;
+mod portfolios;
+mod support;
+mod system;
