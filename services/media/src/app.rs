@@ -70,11 +70,13 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         storage_base: settings.storage_base.clone().into(),
     };
 
+    // The relay ends after the last request, so that what it wrote is still told.
+    let last = CancellationToken::new();
     let background = TaskTracker::new();
     if settings.store.create_bucket {
         background.spawn(create_bucket(app.store.clone(), shutdown.clone()));
     }
-    background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "media").run(shutdown.clone()));
+    background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "media").run(last.clone()));
     background.spawn(sweeps::run(app.clone(), shutdown.clone()));
     let consumer = |name, publisher, filter| Consumer::new(&bus, db.clone(), "media", name, publisher, filter);
     background.spawn(
@@ -96,7 +98,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     background.close();
 
     let store = app.store.clone();
-    Service::new("media", settings.http, Verifier::new(keys, revocations.clone()))
+    let served = Service::new("media", settings.http, Verifier::new(keys, revocations.clone()))
         .api(api(app.clone()))
         .open(storage::router(app.clone()))
         .internal(internal::router().with_state(app))
@@ -113,10 +115,12 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
             let ready = revocations.is_ready();
             async move { if ready { Ok(()) } else { Err("the revocations were not read yet".to_owned()) } }
         })
-        .serve(shutdown)
-        .await?;
+        .serve(shutdown.clone())
+        .await;
+    shutdown.cancel();
+    last.cancel();
     background.wait().await;
-    Ok(())
+    served
 }
 
 /// The store may come up after this service: tries until it is there.

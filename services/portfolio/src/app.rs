@@ -42,8 +42,10 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         db: db.clone(),
     };
 
+    // The relay ends after the last request, so that what it wrote is still told.
+    let last = CancellationToken::new();
     let background = TaskTracker::new();
-    background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "portfolio").run(shutdown.clone()));
+    background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "portfolio").run(last.clone()));
     background.spawn(admin::users::intents::recover_forever(state.clone(), shutdown.clone()));
     let consumer = |name, publisher, filter| Consumer::new(&bus, db.clone(), "portfolio", name, publisher, filter);
     let (ending, callers) = (shutdown.clone(), state.callers.clone());
@@ -75,7 +77,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     background.close();
 
     let (api, _document) = api().split_for_parts();
-    Service::new("portfolio", settings.http, Verifier::new(keys, revocations.clone()))
+    let served = Service::new("portfolio", settings.http, Verifier::new(keys, revocations.clone()))
         .api(api.with_state(state.clone()))
         .internal(internal::router().with_state(state))
         .ready_when("postgres", move || database::ping(db.clone()))
@@ -87,8 +89,10 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
             let ready = revocations.is_ready();
             async move { if ready { Ok(()) } else { Err("the revocations were not read yet".to_owned()) } }
         })
-        .serve(shutdown)
-        .await?;
+        .serve(shutdown.clone())
+        .await;
+    shutdown.cancel();
+    last.cancel();
     background.wait().await;
-    Ok(())
+    served
 }

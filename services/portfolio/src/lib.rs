@@ -1,7 +1,5 @@
 //! Profiles, portfolios and every other domain: one folder per domain, one file per use case.
 
-#![allow(unused_qualifications, reason = "utoipa's attribute repeats the types of extractors with a path")]
-
 mod academic;
 pub mod admin;
 mod app;

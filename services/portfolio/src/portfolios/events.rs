@@ -19,29 +19,29 @@ pub struct State {
 }
 
 impl State {
-    fn message(self, deleted: bool) -> Option<PortfolioState> {
-        Some(PortfolioState {
+    fn message(self, deleted: bool) -> PortfolioState {
+        PortfolioState {
             id: self.id.to_string(),
             owner_id: self.owner.to_string(),
             version: self.version,
             status: self.status.as_str().to_owned(),
             deleted,
-        })
+        }
     }
 }
 
 pub async fn created(connection: &mut PgConnection, state: State) -> Result<(), sqlx::Error> {
-    let event = PortfolioCreated { portfolio: state.message(false) };
+    let event = PortfolioCreated { portfolio: Some(state.message(false)) };
     outbox::append(connection, &event, state.id, state.version).await.map(drop)
 }
 
 pub async fn status_changed(connection: &mut PgConnection, state: State) -> Result<(), sqlx::Error> {
-    let event = PortfolioStatusChanged { portfolio: state.message(false) };
+    let event = PortfolioStatusChanged { portfolio: Some(state.message(false)) };
     outbox::append(connection, &event, state.id, state.version).await.map(drop)
 }
 
 pub async fn deleted(connection: &mut PgConnection, state: State) -> Result<(), sqlx::Error> {
-    let event = PortfolioDeleted { portfolio: state.message(true) };
+    let event = PortfolioDeleted { portfolio: Some(state.message(true)) };
     outbox::append(connection, &event, state.id, state.version).await.map(drop)
 }
 

@@ -12,7 +12,7 @@ pub fn base(judul: &str) -> String {
             'a'..='z' | '0'..='9' if slug.len() < LONGEST => slug.push(c),
             '-' if !slug.is_empty() && !slug.ends_with('-') && slug.len() < LONGEST => slug.push('-'),
             c if c.is_whitespace() && !slug.is_empty() && !slug.ends_with('-') && slug.len() < LONGEST => {
-                slug.push('-')
+                slug.push('-');
             }
             _ => {}
         }
