@@ -1,5 +1,6 @@
 use std::{collections::HashMap, fmt, str::FromStr, time::Duration};
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
 use crate::Secret;
@@ -38,18 +39,58 @@ pub struct Reader {
 const WELL_KNOWN: [&str; 8] =
     ["change-me", "changeme", "change_me", "example", "password", "secret-secret", "grafikarsa-dev", "12345678"];
 
+/// What servers are shipped with, and names that lie at hand: a secret made of nothing else is none.
+const GUESSED_FIRST: [&str; 29] = [
+    "access",
+    "admin",
+    "administrator",
+    "auth",
+    "database",
+    "default",
+    "development",
+    "garage",
+    "grafikarsa",
+    "guest",
+    "internal",
+    "jwt",
+    "key",
+    "letmein",
+    "media",
+    "minio",
+    "nats",
+    "portfolio",
+    "postgres",
+    "postgresql",
+    "production",
+    "qwerty",
+    "rahasia",
+    "root",
+    "seaweedfs",
+    "secret",
+    "test",
+    "token",
+    "user",
+];
+
+/// Passwords in addresses are at least this long in production.
+const PASSWORD_BYTES: usize = 12;
+
 impl Reader {
     /// Reads `.env` of the working directory or one of its parents, then the process environment, which wins.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     pub fn from_process() -> Self {
-        let mut values: HashMap<String, String> = HashMap::new();
-        if let Ok(file) = dotenvy::dotenv_iter() {
-            values.extend(file.flatten());
-        }
+        let file = match dotenvy::dotenv_iter() {
+            Ok(lines) => lines_of(lines),
+            Err(error) if error.not_found() => (HashMap::new(), Vec::new()),
+            Err(error) => lines_of(std::iter::once(Err(error))),
+        };
+        let (mut values, problems) = file;
         values.extend(
             std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
         );
-        Self::from_map(values)
+        let mut reader = Self::from_map(values);
+        reader.problems.splice(0..0, problems);
+        reader
     }
 
     /// Reads from the given values alone.
@@ -174,7 +215,8 @@ impl Reader {
         Some(self.secret(name, min_bytes))
     }
 
-    /// A connection address that carries a password. In production the password must not be a well-known one.
+    /// The address of a server with a user and a password, such as PostgreSQL's or NATS'. In production the password
+    /// must be there, have 12 bytes and be no well-known one.
     pub fn connection(&mut self, name: &str) -> Secret {
         let Some(value) = self.get(name) else {
             self.problem(name, "is missing");
@@ -182,11 +224,13 @@ impl Reader {
         };
         match Url::parse(&value) {
             Err(_) => self.problem(name, "must be a connection URL"),
-            Ok(url) if self.environment.is_production() => {
-                if url.password().is_some_and(|password| password.len() < 12 || is_weak(password)) {
+            Ok(url) if self.environment.is_production() => match password(&url) {
+                None => self.problem(name, "carries no password"),
+                Some(password) if password.len() < PASSWORD_BYTES || is_weak(&password) => {
                     self.problem(name, "carries a short or default password");
                 }
-            }
+                Some(_) => {}
+            },
             Ok(_) => {}
         }
         Secret::new(value)
@@ -230,12 +274,55 @@ fn parse_duration(text: &str) -> Option<Duration> {
     }
 }
 
+/// Settings of a `.env` file, and one problem for each line that is none.
+fn lines_of(
+    lines: impl Iterator<Item = Result<(String, String), dotenvy::Error>>,
+) -> (HashMap<String, String>, Vec<String>) {
+    let (mut values, mut problems) = (HashMap::new(), Vec::new());
+    let mut place = "at its beginning".to_owned();
+    for line in lines {
+        match line {
+            Ok((name, value)) => {
+                place = format!("after {name}");
+                values.insert(name, value);
+            }
+            // The error holds the line, or only the value in it, which may be a secret: where it stands must do.
+            Err(dotenvy::Error::LineParse(..)) => problems.push(format!(".env has a line that cannot be read {place}")),
+            Err(_) => {
+                problems.push(".env cannot be read".to_owned());
+                break;
+            }
+        }
+    }
+    (values, problems)
+}
+
+/// The password of an address, as the server will see it.
+fn password(url: &Url) -> Option<String> {
+    let in_front = url.password().map(|password| percent_decode_str(password).decode_utf8_lossy().into_owned());
+    // PostgreSQL's may stand among the parameters.
+    let parameter =
+        || url.query_pairs().find(|(name, _)| name == "password").map(|(_, password)| password.into_owned());
+    in_front.or_else(parameter).filter(|password| !password.is_empty())
+}
+
 fn is_weak(value: &str) -> bool {
     let lower = value.to_ascii_lowercase();
     let mut distinct: Vec<char> = lower.chars().collect();
     distinct.sort_unstable();
     distinct.dedup();
-    distinct.len() < 6 || WELL_KNOWN.iter().any(|known| lower.contains(known))
+    distinct.len() < 6 || WELL_KNOWN.iter().any(|known| lower.contains(known)) || is_guessed(&lower)
+}
+
+/// True for words such as `minioadmin`, `postgres-2026` and `secret_key`: well-known ones strung together, with nothing
+/// but digits and signs between them.
+fn is_guessed(lower: &str) -> bool {
+    let letters: String = lower.chars().filter(|c| c.is_alphabetic()).collect();
+    !letters.is_empty() && is_strung_together(&letters)
+}
+
+fn is_strung_together(letters: &str) -> bool {
+    letters.is_empty() || GUESSED_FIRST.iter().any(|word| letters.strip_prefix(word).is_some_and(is_strung_together))
 }
 
 #[cfg(test)]
@@ -294,9 +381,73 @@ mod tests {
     }
 
     #[test]
-    fn a_weak_password_in_a_connection_url_is_refused_in_production() {
-        let mut env = reader(&[("APP_ENV", "production"), ("DATABASE_URL", "postgres://auth:auth@db/grafikarsa")]);
-        env.connection("DATABASE_URL");
-        assert!(env.finish(()).is_err());
+    fn well_known_words_are_no_secret_in_production() {
+        for value in [
+            "minioadmin",
+            "MinioAdmin",
+            "minioadmin123",
+            "postgres",
+            "secret",
+            "changeme",
+            "change-me",
+            "password",
+            "P@ssword2026 password",
+            "admin",
+            "admin-admin-admin-admin-admin-admin",
+            "jwt_access_secret_key_2026_grafikarsa",
+            "rahasia",
+        ] {
+            assert!(is_weak(value), "{value}");
+            let mut env = reader(&[("APP_ENV", "production"), ("KEY", value)]);
+            env.secret("KEY", 1);
+            assert!(env.finish(()).unwrap_err().to_string().starts_with("invalid settings: KEY is"), "{value}");
+        }
+        for value in ["b91c7a30f5d24e6895c1d07fe3a2846b", "kelinci-terbang-7", "x7Rq2mVw9LtB", "48316207955128643079"] {
+            assert!(!is_weak(value), "{value}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_good_password_is_refused_in_production_alone() {
+        for address in [
+            "postgres://auth:auth@db/grafikarsa",
+            "postgres://auth@db/grafikarsa",
+            "postgres://auth:@db/grafikarsa",
+            "postgres://db/grafikarsa?password=",
+            "postgres://auth:PASSWORD@db/grafikarsa",
+            // Short, though its escapes are not.
+            "postgres://auth:%61%62%63%64%65%66%67@db/grafikarsa",
+            "nats://nats:4222",
+            "nats://a-token@nats:4222",
+            "nats://auth:nats@nats:4222",
+        ] {
+            for (environment, refused) in [("production", true), ("development", false)] {
+                let mut env = reader(&[("APP_ENV", environment), ("ADDRESS", address)]);
+                env.connection("ADDRESS");
+                assert_eq!(env.finish(()).is_err(), refused, "{address} in {environment}");
+            }
+        }
+        for address in [
+            "postgres://auth:x7Rq2mVw9LtB@db/grafikarsa",
+            "postgres://db/grafikarsa?user=auth&password=x7Rq2mVw9LtB",
+            "nats://auth:x7Rq2mVw9LtB@nats:4222",
+        ] {
+            let mut env = reader(&[("APP_ENV", "production"), ("ADDRESS", address)]);
+            env.connection("ADDRESS");
+            assert_eq!(env.finish(()), Ok(()), "{address}");
+        }
+    }
+
+    #[test]
+    fn lines_of_an_env_file_that_cannot_be_read_are_reported_and_not_shown() {
+        let text =
+            "=hunter1\nGOOD=1\n# a comment\n\nexport ALSO='two words'\nBAD=hunter2=3 hunter4\nLAST=2\nOPEN=\"hunter5\n";
+        let (values, problems) = lines_of(dotenvy::from_read_iter(text.as_bytes()));
+        let mut names: Vec<&str> = values.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["ALSO", "GOOD", "LAST"]);
+        let expected = ["at its beginning", "after ALSO", "after LAST"]
+            .map(|at| format!(".env has a line that cannot be read {at}"));
+        assert_eq!(problems, expected);
     }
 }

@@ -15,7 +15,7 @@ use grafikarsa_devstack::{
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) async fn run(command: &[String]) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: &[String], unmigrated: bool) -> anyhow::Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("grafikarsa-test-").tempdir()?;
     // PostgreSQL runs as another user when this is root.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -44,8 +44,10 @@ pub(crate) async fn run(command: &[String]) -> anyhow::Result<ExitCode> {
         seed: uuid::Uuid::new_v4().simple().to_string(),
         admin: (String::new(), String::new()),
     };
-    for service in SERVICES {
-        services::migrate(service, &template.env(service)).await?;
+    if !unmigrated {
+        for service in SERVICES {
+            services::migrate(service, &template.env(service)).await?;
+        }
     }
 
     let shared = serde_json::to_string(&Shared { servers: servers.clone(), store })?;

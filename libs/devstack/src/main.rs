@@ -27,6 +27,9 @@ enum Command {
     DevReset,
     /// Starts PostgreSQL, NATS and a store, runs a command with their addresses, and stops them.
     Exec {
+        /// Leave the schemas empty: for tools that build what would migrate them.
+        #[arg(long)]
+        unmigrated: bool,
         /// The command and its arguments.
         #[arg(last = true, required = true)]
         command: Vec<String>,
@@ -54,7 +57,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Dev { port } => dev::run(port).await?,
         Command::DevReset => dev::reset()?,
-        Command::Exec { command } => return exec::run(&command).await,
+        Command::Exec { unmigrated, command } => return exec::run(&command, unmigrated).await,
         Command::Openapi { check } => openapi::run(check).await?,
         Command::S3 { folder, port, secret } => grafikarsa_devstack::s3::serve(&folder, port, &secret).await?,
     }

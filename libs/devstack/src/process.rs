@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    fs::OpenOptions,
+    fs::{DirBuilder, File, OpenOptions, TryLockError},
     io::Write as _,
     net::TcpListener,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     process::Stdio,
+    sync::{Mutex, PoisonError},
     time::Duration,
 };
 
@@ -165,20 +166,41 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A port that was free a moment ago. It lies below those that the system hands out by itself, so that nobody takes it
-/// while its server is killed and starts again.
+/// A port that nobody listens on and that no other process will get from here before this one ends. It lies below
+/// those that the system hands out by itself, so that nobody takes it while its server is killed and starts again.
 ///
 /// # Errors
-/// No port is left.
+/// The folder of reservations cannot be used, or no port is left.
 pub fn free_port() -> anyhow::Result<u16> {
     for _ in 0..1000 {
         let [.., high, low] = uuid::Uuid::new_v4().into_bytes();
         let port = 20_000 + u16::from_be_bytes([high, low]) % 12_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
+        if reserve(port)? {
+            // What an earlier process left behind may still be about to end.
+            if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+                return Ok(port);
+            }
         }
     }
     bail!("no port is free")
+}
+
+/// Takes the port's lock for the rest of this process' life; false if somebody has it. Tests run in processes of their
+/// own, so between the choice of a port and the start of its server only a lock keeps others away.
+fn reserve(port: u16) -> anyhow::Result<bool> {
+    static RESERVED: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join(format!("grafikarsa-ports-{}", rustix::process::geteuid().as_raw()));
+    DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
+    // The file stays: a lock on one that somebody else has deleted would exclude nobody.
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(folder.join(port.to_string()))?;
+    match file.try_lock() {
+        Ok(()) => {
+            RESERVED.lock().unwrap_or_else(PoisonError::into_inner).push(file);
+            Ok(true)
+        }
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error).context("a port cannot be reserved"),
+    }
 }
 
 /// Writes a file that only this user can read.
@@ -208,4 +230,19 @@ pub async fn run(command: &mut Command) -> anyhow::Result<()> {
         bail!("{:?} failed: {text}", command.as_std().get_args().collect::<Vec<_>>());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_port_is_given_away_once() {
+        let ports: Vec<u16> = (0..50).map(|_| free_port().unwrap()).collect();
+        assert_eq!(ports.iter().collect::<HashSet<_>>().len(), ports.len());
+        // A lock belongs to an open file, so a second opening stands for a second process.
+        assert!(!reserve(ports[0]).unwrap());
+    }
 }

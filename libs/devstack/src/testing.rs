@@ -122,7 +122,9 @@ impl Stack {
             seed: Uuid::new_v4().simple().to_string(),
             admin: (ADMIN.0.to_owned(), ADMIN.1.to_owned()),
         };
-        Self { installation, own, folder: public_folder(), extra: BTreeMap::new(), nginx: Mutex::default(), nginx_port }
+        // NATS reserves the room of every stream, and hundreds of tests share one server.
+        let extra = BTreeMap::from([("EVENTS_MAX_BYTES".to_owned(), "4194304".to_owned())]);
+        Self { installation, own, folder: public_folder(), extra, nginx: Mutex::default(), nginx_port }
     }
 
     /// Changes a setting of all services that are started from now on.

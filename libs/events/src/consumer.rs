@@ -6,12 +6,12 @@ use async_nats::jetstream::{
     consumer::{AckPolicy, PullConsumer, pull},
 };
 use futures_util::{FutureExt as _, StreamExt as _, future::BoxFuture};
-use grafikarsa_telemetry::propagation::set_parent;
+use grafikarsa_telemetry::propagation::join_trace;
 use proto_events::{full_subject, stream_name};
 use sqlx::{PgConnection, PgPool};
 use tokio::time::{MissedTickBehavior, interval, interval_at, sleep, timeout};
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument as _, Span};
+use tracing::{Instrument as _, Span, field::Empty};
 
 use crate::{
     Bus, Message,
@@ -19,6 +19,7 @@ use crate::{
     dead_letters,
     headers::Envelope,
     inbox::{self, Failure, Outcome},
+    tries::Tries,
 };
 
 /// Messages that wait in this process. Few, because their time for an acknowledgement runs.
@@ -68,8 +69,10 @@ impl Consumer {
         }
     }
 
-    /// How often an event is tried before it goes to the dead letters, and the pause after the first failure, which
-    /// doubles with each further one up to a minute. Default: 6 times, 1 s: half a minute in all.
+    /// How often an event may fail before it goes to the dead letters, and the pause after the first failure, which
+    /// doubles with each further one up to a minute. Default: 6 times, 1 s: half a minute in all. An outage of PostgreSQL
+    /// or NATS is no failure of the event; conflicts with other transactions (deadlocks, locks that were not had in
+    /// time) may come five times as often. Each replica counts for itself.
     #[must_use]
     pub fn retries(mut self, tries: u32, pause: Duration) -> Self {
         self.tries = i64::from(tries.max(1));
@@ -103,9 +106,10 @@ impl Consumer {
         H: for<'a> Fn(&'a mut PgConnection, &'a Message) -> BoxFuture<'a, anyhow::Result<()>> + Send + Sync,
     {
         let mut backoff = Backoff::new();
+        let mut tries = Tries::default();
         while !shutdown.is_cancelled() {
             backoff.started();
-            let Err(error) = self.session(&shutdown, &handler).await else { return };
+            let Err(error) = self.session(&shutdown, &mut tries, &handler).await else { return };
             let pause = backoff.failed();
             tracing::warn!(consumer = self.durable, error = format!("{error:#}"), ?pause, "the consumer starts over");
             tokio::select! {
@@ -115,7 +119,7 @@ impl Consumer {
         }
     }
 
-    async fn session<H>(&self, shutdown: &CancellationToken, handler: &H) -> anyhow::Result<()>
+    async fn session<H>(&self, shutdown: &CancellationToken, tries: &mut Tries, handler: &H) -> anyhow::Result<()>
     where
         H: for<'a> Fn(&'a mut PgConnection, &'a Message) -> BoxFuture<'a, anyhow::Result<()>> + Send + Sync,
     {
@@ -148,7 +152,7 @@ impl Consumer {
                         Some(Err(error)) => break Err(error.into()),
                         None => break Err(anyhow::anyhow!("the server ended the subscription")),
                     };
-                    let taking = self.take(&message, handler);
+                    let taking = self.take(&message, tries, handler);
                     let late = async { shutdown.cancelled().await; sleep(DRAIN).await; };
                     let taken = tokio::select! {
                         taken = taking => taken,
@@ -220,7 +224,7 @@ impl Consumer {
                     self.count(&message.name, "replayed");
                 }
                 Err(Failure::Outage(error)) => return Err(error),
-                Err(Failure::Event(error)) => {
+                Err(Failure::Conflict(error) | Failure::Event(error)) => {
                     tracing::error!(error = format!("{error:#}"), "a replayed event failed again");
                     dead_letters::store(&self.pool, &self.durable, &subject, &message, &error, tries + 1).await?;
                     self.count(&message.name, "dead");
@@ -232,16 +236,15 @@ impl Consumer {
 
     fn span(&self, message: &Message) -> Span {
         let span = tracing::info_span!(
-            "event", otel.kind = "consumer", consumer = self.durable, event = message.name, id = %message.id
+            "event",
+            otel.kind = "consumer", consumer = self.durable, event = message.name, id = %message.id, trace_id = Empty
         );
-        if let Some(traceparent) = &message.traceparent {
-            set_parent(&span, traceparent);
-        }
+        join_trace(&span, message.traceparent.as_deref());
         span
     }
 
     /// Applies one message and answers the server. An error ends the session: PostgreSQL is out of reach.
-    async fn take<H>(&self, raw: &jetstream::Message, handler: &H) -> anyhow::Result<()>
+    async fn take<H>(&self, raw: &jetstream::Message, tries: &mut Tries, handler: &H) -> anyhow::Result<()>
     where
         H: for<'a> Fn(&'a mut PgConnection, &'a Message) -> BoxFuture<'a, anyhow::Result<()>> + Send + Sync,
     {
@@ -253,10 +256,16 @@ impl Consumer {
         };
         let mut message = Message::new(envelope, raw.payload.clone());
         let span = self.span(&message);
-        self.apply(raw, &mut message, handler).instrument(span).await
+        self.apply(raw, &mut message, tries, handler).instrument(span).await
     }
 
-    async fn apply<H>(&self, raw: &jetstream::Message, message: &mut Message, handler: &H) -> anyhow::Result<()>
+    async fn apply<H>(
+        &self,
+        raw: &jetstream::Message,
+        message: &mut Message,
+        tries: &mut Tries,
+        handler: &H,
+    ) -> anyhow::Result<()>
     where
         H: for<'a> Fn(&'a mut PgConnection, &'a Message) -> BoxFuture<'a, anyhow::Result<()>> + Send + Sync,
     {
@@ -274,6 +283,7 @@ impl Consumer {
         };
         match applied {
             Ok(outcome) => {
+                tries.settled(message.id);
                 self.bus.signal_applied(message.id, &self.durable).await;
                 acknowledge(raw, AckKind::Ack).await;
                 self.count(&message.name, if outcome == Outcome::Applied { "applied" } else { "known" });
@@ -283,23 +293,35 @@ impl Consumer {
                 acknowledge(raw, AckKind::Nak(Some(self.pause))).await;
                 Err(error)
             }
-            Err(Failure::Event(error)) => self.failed(raw, message, error).await,
+            Err(failure) => self.failed(raw, message, tries, failure).await,
         }
     }
 
-    async fn failed(&self, raw: &jetstream::Message, message: &Message, error: anyhow::Error) -> anyhow::Result<()> {
-        let tries = raw.info().map_or(self.tries, |info| info.delivered);
-        if tries < self.tries {
-            tracing::warn!(tries, error = format!("{error:#}"), "an event failed and will be tried again");
+    async fn failed(
+        &self,
+        raw: &jetstream::Message,
+        message: &Message,
+        tries: &mut Tries,
+        failure: Failure,
+    ) -> anyhow::Result<()> {
+        let tried = tries.failed(message.id, &failure);
+        let (Failure::Outage(error) | Failure::Conflict(error) | Failure::Event(error)) = failure;
+        if !tried.reach(self.tries) {
+            tracing::warn!(
+                tries = tried.all(),
+                error = format!("{error:#}"),
+                "an event failed and will be tried again"
+            );
             self.count(&message.name, "failed");
-            let pause = doubled(self.pause, u32::try_from(tries - 1).unwrap_or(0)).min(LONGEST_PAUSE);
+            let pause = doubled(self.pause, u32::try_from(tried.all() - 1).unwrap_or(0)).min(LONGEST_PAUSE);
             acknowledge(raw, AckKind::Nak(Some(pause))).await;
             return Ok(());
         }
-        tracing::error!(tries, error = format!("{error:#}"), "an event goes to the dead letters");
+        tracing::error!(tries = tried.all(), error = format!("{error:#}"), "an event goes to the dead letters");
         let namespace = format!("{}.", self.bus.namespace());
         let subject = raw.subject.strip_prefix(&*namespace).unwrap_or(&raw.subject);
-        dead_letters::store(&self.pool, &self.durable, subject, message, &error, tries).await?;
+        dead_letters::store(&self.pool, &self.durable, subject, message, &error, tried.all()).await?;
+        tries.settled(message.id);
         self.count(&message.name, "dead");
         metrics::counter!("events_dead_letters_total", "consumer" => self.durable.clone(), "event" => message.name.clone())
             .increment(1);

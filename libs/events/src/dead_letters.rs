@@ -28,7 +28,7 @@ pub struct DeadLetter {
     pub occurred_at: DateTime<Utc>,
     /// The last failure, with its causes.
     pub error: String,
-    /// How often it was delivered.
+    /// How often it failed.
     pub tries: i64,
     /// When it was given up.
     pub failed_at: DateTime<Utc>,

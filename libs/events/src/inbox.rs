@@ -12,6 +12,8 @@ use crate::Message;
 pub(crate) enum Failure {
     /// PostgreSQL cannot be reached: no event would fare better.
     Outage(anyhow::Error),
+    /// Another transaction was in the way: the next try may succeed.
+    Conflict(anyhow::Error),
     /// This event cannot be applied, or not now.
     Event(anyhow::Error),
 }
@@ -65,7 +67,17 @@ where
 fn classify(error: impl Into<anyhow::Error>) -> Failure {
     let error = error.into();
     let database = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
-    if database.is_some_and(is_outage) { Failure::Outage(error) } else { Failure::Event(error) }
+    match database {
+        Some(cause) if is_outage(cause) => Failure::Outage(error),
+        Some(cause) if is_conflict(cause) => Failure::Conflict(error),
+        _ => Failure::Event(error),
+    }
+}
+
+/// Serialisation failure, deadlock, a lock or a statement that took too long.
+fn is_conflict(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else { return false };
+    error.code().is_some_and(|code| matches!(&*code, "40001" | "40P01" | "55P03" | "57014"))
 }
 
 fn is_outage(error: &sqlx::Error) -> bool {

@@ -23,6 +23,7 @@ mod message;
 pub mod outbox;
 mod relay;
 mod settings;
+mod tries;
 
 pub use applied::AppliedWait;
 pub use bus::{Bus, BusError};

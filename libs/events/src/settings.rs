@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn the_address_is_all_that_must_be_set() {
-        let settings = read(&[("NATS_URL", "nats://localhost:4222")]).expect("valid");
+        let settings = read(&[("NATS_URL", "nats://auth:x7Rq2mVw9LtB@localhost:4222")]).expect("valid");
         assert_eq!(
             (settings.namespace.as_str(), settings.max_bytes, settings.replicas),
             ("grafikarsa", Some(MAX_BYTES), 1)
@@ -73,7 +73,9 @@ mod tests {
     #[test]
     fn a_namespace_that_would_split_subjects_is_refused() {
         for namespace in ["a.b", "a b", "*", "a>"] {
-            let error = read(&[("NATS_URL", "nats://localhost:4222"), ("EVENTS_NAMESPACE", namespace)]).unwrap_err();
+            let error =
+                read(&[("NATS_URL", "nats://auth:x7Rq2mVw9LtB@localhost:4222"), ("EVENTS_NAMESPACE", namespace)])
+                    .unwrap_err();
             assert!(error.contains("EVENTS_NAMESPACE"), "{error}");
         }
     }

@@ -14,9 +14,19 @@ impl FieldErrors {
         Self::default()
     }
 
-    /// Adds one. The message is Indonesian.
+    /// Adds one; of several for the same field the first stays. The message is Indonesian.
     pub fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldError { field: field.into(), message: message.into() });
+        let field = field.into();
+        if self.0.iter().all(|known| known.field != field) {
+            self.0.push(FieldError { field, message: message.into() });
+        }
+    }
+
+    /// Adds `field` if its rule is broken.
+    pub fn check(&mut self, field: impl Into<String>, rule: Result<(), impl Into<String>>) {
+        if let Err(message) = rule {
+            self.add(field, message);
+        }
     }
 
     /// True when nothing is broken.
@@ -56,6 +66,22 @@ pub fn required_text(
         check_text(errors, field, label, text, length);
     }
     text.to_owned()
+}
+
+/// A required text of one line, such as a name: as [`required_text`], and without any control character.
+pub fn required_line(
+    errors: &mut FieldErrors,
+    field: &str,
+    label: &str,
+    value: Option<&str>,
+    length: RangeInclusive<usize>,
+) -> String {
+    let text = clean(value.unwrap_or_default());
+    if text.chars().any(char::is_control) {
+        errors.add(field, format!("{label} berisi karakter yang tidak diperbolehkan"));
+        return text.to_owned();
+    }
+    required_text(errors, field, label, Some(text), length)
 }
 
 /// A text that may be absent, `null` or empty, which all mean `None`; otherwise as [`required_text`].
@@ -121,11 +147,24 @@ mod tests {
     }
 
     #[test]
+    fn a_line_has_no_control_characters() {
+        for text in ["Budi\tSantoso", "Budi\nSantoso", "Budi\0"] {
+            let mut errors = FieldErrors::new();
+            required_line(&mut errors, "nama", "Nama", Some(text), 2..=100);
+            assert_eq!(errors.0.len(), 1, "{text:?}");
+        }
+        let mut errors = FieldErrors::new();
+        assert_eq!(required_line(&mut errors, "nama", "Nama", Some(" Budi\n"), 2..=100), "Budi");
+        assert!(errors.is_empty());
+    }
+
+    #[test]
     fn every_broken_field_is_reported_and_the_first_speaks() {
         let mut errors = FieldErrors::new();
         required_text(&mut errors, "judul", "Judul", Some("   "), 1..=200);
         required_text(&mut errors, "nama", "Nama", Some("a\0b"), 1..=200);
         optional_text(&mut errors, "bio", "Bio", Some(&"x".repeat(501)), 0..=500);
+        errors.add("bio", "Once is enough");
         assert_eq!(errors.0.iter().map(|e| e.field.as_str()).collect::<Vec<_>>(), ["judul", "nama", "bio"]);
         assert_eq!(errors.finish().unwrap_err().status(), 422);
     }

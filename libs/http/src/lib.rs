@@ -3,6 +3,8 @@
 //! A handler's signature tells the story: [`CurrentUser`] or [`MaybeUser`] says who may call, [`Id`] or [`Path`] for
 //! what, [`Body`] or [`DeferredBody`] what is sent, and [`ApiResult`] of [`Data`] or [`Page`] what comes back.
 
+pub mod account_rules;
+mod counter;
 pub mod database;
 mod envelope;
 mod error;
@@ -16,13 +18,14 @@ mod service;
 mod settings;
 mod shutdown;
 
+pub use counter::{Counter, Limit};
 pub use envelope::{Data, Envelope, Meta, Nothing, Page, PageEnvelope};
 pub use error::{ApiError, ApiResult, FieldError, OnConstraint};
 pub use extract::{
     Body, ClientIp, CurrentUser, DeferredBody, Id, MaybeUser, OptionalBody, PageWindow, Paging, Path, Query, RequestId,
     nullable,
 };
-pub use fields::{FieldErrors, clean, optional_text, required_text, search_text};
+pub use fields::{FieldErrors, clean, optional_text, required_line, required_text, search_text};
 pub use internal::{InternalClient, InternalError, InternalGuard};
 pub use service::{Readiness, Service, healthcheck};
 pub use settings::HttpSettings;

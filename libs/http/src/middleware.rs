@@ -17,8 +17,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use grafikarsa_jwt::Verifier;
+use grafikarsa_telemetry::propagation::{TRACEPARENT, join_trace};
 use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field::Empty};
 use uuid::Uuid;
 
 use crate::{ApiError, ClientIp, HttpSettings, RequestId, extract::Identity, rate_limit::GeneralLimit};
@@ -35,8 +36,10 @@ pub(crate) fn api(router: Router, settings: &HttpSettings, verifier: Verifier, l
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(time_limit))
-        .layer(from_fn(no_store))
+        // Panics and refusals of the limit are answers of the API, too: `no_store` and CORS lie around them.
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state((verifier, limit), identify))
+        .layer(from_fn(no_store))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(cors(settings))
 }
@@ -44,6 +47,7 @@ pub(crate) fn api(router: Router, settings: &HttpSettings, verifier: Verifier, l
 /// The layers around everything a listener serves.
 pub(crate) fn outermost(router: Router, draining: Arc<AtomicBool>) -> Router {
     router
+        // For what is outside of the API, and for the layers themselves.
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(draining, close_when_draining))
         .layer(from_fn(observe))
@@ -121,6 +125,20 @@ async fn close_when_draining(State(draining): State<Arc<AtomicBool>>, request: R
     response
 }
 
+/// Clients may invent methods, but no metrics: each new label would be one more for ever.
+fn known_method(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
 /// Gives the request its id, its span and its metrics. Nothing of the query or the headers is written down.
 async fn observe(mut request: Request, next: Next) -> Response {
     let id = request
@@ -129,12 +147,10 @@ async fn observe(mut request: Request, next: Next) -> Response {
         .and_then(|value| value.to_str().ok())
         .filter(|id| (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'))
         .map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned);
-    let method = request.method().clone();
+    let method = known_method(request.method());
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", %method, route, request_id = %id);
-    if let Some(parent) = request.headers().get(grafikarsa_telemetry::propagation::TRACEPARENT) {
-        grafikarsa_telemetry::propagation::set_parent(&span, parent.to_str().unwrap_or_default());
-    }
+    let span = tracing::info_span!("request", method, route, request_id = %id, trace_id = Empty);
+    join_trace(&span, request.headers().get(TRACEPARENT).and_then(|parent| parent.to_str().ok()));
     request.extensions_mut().insert(RequestId(id.clone()));
 
     let started = Instant::now();
@@ -148,7 +164,7 @@ async fn observe(mut request: Request, next: Next) -> Response {
     .instrument(span)
     .await;
 
-    let labels = [("method", method.to_string()), ("route", route), ("status", response.status().as_u16().to_string())];
+    let labels = [("method", method.to_owned()), ("route", route), ("status", response.status().as_u16().to_string())];
     metrics::counter!("http_requests_total", &labels).increment(1);
     metrics::histogram!("http_request_duration_seconds", &labels[..2]).record(elapsed);
     if let Ok(id) = HeaderValue::try_from(id) {

@@ -1,7 +1,7 @@
 //! The middleware and the extractors as a client meets them: over a real listener.
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic")]
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use axum::{
     Router,
@@ -10,12 +10,15 @@ use axum::{
 };
 use chrono::Utc;
 use grafikarsa_config::{Reader, Secret};
+use grafikarsa_devstack::process::free_port;
 use grafikarsa_http::{
     ApiResult, Body, ClientIp, CurrentUser, Data, HttpSettings, Id, MaybeUser, OptionalBody, Service,
 };
 use grafikarsa_jwt::{Revocation, RevocationList, Role, TokenKeys, Verifier};
+use grafikarsa_telemetry::{Guard, LogFormat, TelemetrySettings, propagation::current_traceparent};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -29,9 +32,7 @@ struct App {
     server: tokio::task::JoinHandle<anyhow::Result<()>>,
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+const ORIGIN: &str = "https://web.example";
 
 impl App {
     async fn spawn() -> Self {
@@ -39,13 +40,20 @@ impl App {
     }
 
     async fn with(changes: &[(&str, &str)]) -> Self {
+        let app = Self::start(changes, async {});
+        app.answers("/readyz", 200).await;
+        app
+    }
+
+    /// One that opens its public listener after `condition`.
+    fn start(changes: &[(&str, &str)], condition: impl Future<Output = ()> + Send + 'static) -> Self {
         let _installed = rustls::crypto::ring::default_provider().install_default();
-        let (port, internal) = (free_port(), free_port());
+        let (port, internal) = (free_port().unwrap(), free_port().unwrap());
         let mut values = vec![
             ("APP_ENV".to_owned(), "development".to_owned()),
             ("APP_HOST".to_owned(), "127.0.0.1".to_owned()),
             ("INTERNAL_API_TOKEN".to_owned(), "t".repeat(32)),
-            ("CORS_ORIGINS".to_owned(), "https://web.example".to_owned()),
+            ("CORS_ORIGINS".to_owned(), ORIGIN.to_owned()),
         ];
         values.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let mut env = Reader::from_map(values);
@@ -59,6 +67,7 @@ impl App {
             .route("/api/v1/who", get(async |user: CurrentUser| Data::new(user.id)))
             .route("/api/v1/maybe", get(async |user: MaybeUser| Data::new(user.id())))
             .route("/api/v1/public", get(async || Data::new(json!([]))))
+            .route("/api/v1/trace", get(async || Data::new(current_traceparent())))
             .route("/api/v1/ip", get(async |ip: ClientIp| Data::new(ip.0.to_string())))
             .route("/api/v1/things/{id}", get(async |Id(id): Id| Data::new(id)))
             .route("/api/v1/echo", post(echo).layer(DefaultBodyLimit::max(64)))
@@ -75,9 +84,10 @@ impl App {
         let service = Service::new("test", settings, Verifier::new(keys.clone(), revocations.clone()))
             .api(api)
             .internal(internal_routes)
-            .ready_when("always", async || Ok(()));
+            .ready_when("always", async || Ok(()))
+            .serve_after("condition", condition);
         let server = tokio::spawn(service.serve(shutdown.clone()));
-        let app = Self {
+        Self {
             base: format!("http://127.0.0.1:{port}"),
             internal: format!("http://127.0.0.1:{internal}"),
             http: Client::new(),
@@ -85,14 +95,19 @@ impl App {
             revocations,
             shutdown,
             server,
-        };
+        }
+    }
+
+    /// Waits until the internal listener gives this answer.
+    async fn answers(&self, path: &str, status: u16) {
         for _ in 0..500 {
-            if app.http.get(format!("{}/healthz", app.internal)).send().await.is_ok() {
-                return app;
+            let answer = self.http.get(format!("{}{path}", self.internal)).send().await;
+            if answer.is_ok_and(|answer| answer.status() == status) {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("the test service did not start");
+        panic!("{path} does not answer {status}");
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -119,6 +134,16 @@ async fn echo(Body(body): Body<Echo>) -> ApiResult<Data<Option<String>>> {
 
 async fn optional(body: OptionalBody<Echo>) -> ApiResult<Data<bool>> {
     Ok(Data::new(body.read().await?.is_some()))
+}
+
+/// Logs nothing, but makes traces and metrics: once in this process.
+fn telemetry() {
+    static STARTED: OnceLock<Guard> = OnceLock::new();
+    STARTED.get_or_init(|| {
+        let settings =
+            TelemetrySettings { log_level: "off".to_owned(), log_format: LogFormat::Json, otlp_endpoint: None };
+        grafikarsa_telemetry::init("test", &settings).unwrap()
+    });
 }
 
 async fn panic() -> Data<()> {
@@ -231,6 +256,74 @@ async fn cors_allows_the_listed_origin_with_credentials_and_nobody_else() {
     assert!(!preflight("https://evil.example").await.unwrap().headers().contains_key("access-control-allow-origin"));
     let failing = app.request(Method::GET, "/api/v1/who").header("origin", "https://web.example").send().await.unwrap();
     assert_eq!(failing.headers()["access-control-allow-origin"], "https://web.example", "errors carry it too");
+}
+
+#[tokio::test]
+async fn a_panic_and_a_refusal_of_the_limit_are_answers_of_the_api_as_any_other() {
+    let app = App::with(&[("RATE_LIMIT_REQUESTS", "1")]).await;
+    let token = app.token(Uuid::new_v4(), Uuid::new_v4());
+    for expected in [(500, "INTERNAL_ERROR"), (429, "TOO_MANY_REQUESTS")] {
+        let request = app.request(Method::GET, "/api/v1/panic").header("origin", ORIGIN).bearer_auth(&token);
+        let response = request.send().await.unwrap();
+        let all = |name| response.headers().get_all(name).iter().collect::<Vec<_>>();
+        assert_eq!(all("access-control-allow-origin"), [ORIGIN]);
+        assert_eq!(all("access-control-allow-credentials"), ["true"]);
+        assert_eq!(all("cache-control"), ["no-store"]);
+        let (status, code) = error(response).await;
+        assert_eq!((status, code.as_str()), expected);
+    }
+}
+
+#[tokio::test]
+async fn clients_cannot_invent_labels_of_metrics() {
+    telemetry();
+    let app = App::spawn().await;
+    let id = Uuid::new_v4();
+    app.get(&format!("/api/v1/things/{id}")).await;
+    app.get("/api/v1/somewhere-invented").await;
+    app.request(Method::from_bytes(b"BREW").unwrap(), "/api/v1/public").send().await.unwrap();
+    let metrics = app.http.get(format!("{}/metrics", app.internal)).send().await.unwrap().text().await.unwrap();
+    for label in [r#"route="/api/v1/things/{id}""#, r#"route="unmatched""#, r#"method="other""#] {
+        assert!(metrics.contains(label), "no {label}: {metrics}");
+    }
+    for invented in [id.to_string().as_str(), "somewhere-invented", "BREW"] {
+        assert!(!metrics.contains(invented), "{invented}: {metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_goes_on_with_the_trace_of_its_caller() {
+    telemetry();
+    let app = App::spawn().await;
+    let trace = "0af7651916cd43dd8448eb211c80319c";
+    let request =
+        app.request(Method::GET, "/api/v1/trace").header("traceparent", format!("00-{trace}-b7ad6b7169203331-01"));
+    let answer: Value = request.send().await.unwrap().json().await.unwrap();
+    assert!(answer["data"].as_str().unwrap().starts_with(&format!("00-{trace}-")), "{answer}");
+    let answer: Value = app.get("/api/v1/trace").await.json().await.unwrap();
+    assert!(answer["data"].as_str().is_some_and(|begun| !begun.contains(trace)), "{answer}");
+}
+
+#[tokio::test]
+async fn nobody_is_served_before_the_conditions_hold() {
+    let (fulfil, condition) = oneshot::channel();
+    let app = App::start(&[], async { condition.await.unwrap() });
+    app.answers("/healthz", 200).await;
+    let readiness = app.http.get(format!("{}/readyz", app.internal)).send().await.unwrap();
+    assert_eq!(readiness.status(), 503);
+    assert_eq!(readiness.json::<Value>().await.unwrap()["listener"], json!("the public listener is closed"));
+    assert!(app.request(Method::GET, "/api/v1/public").send().await.unwrap_err().is_connect());
+    fulfil.send(()).unwrap();
+    app.answers("/readyz", 200).await;
+    assert_eq!(app.get("/api/v1/public").await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_shutdown_ends_the_wait_for_the_conditions() {
+    let app = App::start(&[], std::future::pending());
+    app.answers("/readyz", 503).await;
+    app.shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(10), app.server).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]

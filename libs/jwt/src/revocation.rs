@@ -1,16 +1,13 @@
 use std::{
     collections::{HashMap, HashSet},
     fmt,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock, atomic::Ordering},
     time::Duration,
 };
 
 use anyhow::Context as _;
 use async_nats::{
-    Client,
+    Client, Subscriber,
     jetstream::{
         self,
         kv::{Operation, Store},
@@ -19,7 +16,10 @@ use async_nats::{
 };
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::{
+    sync::watch,
+    time::{Instant, MissedTickBehavior},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -27,8 +27,11 @@ use crate::Claims;
 
 /// How often a watcher looks whether it still watches the bucket that exists.
 const CHECK: Duration = Duration::from_secs(1);
+/// The first pause before a watcher looks again for a bucket that is not there. The next ones grow slowly up to [`CHECK`]:
+/// at the very first start auth is about to make it, and nobody is served before it was read.
+const RETRY: Duration = Duration::from_millis(50);
 /// A first read that brings nothing for this long has brought everything.
-const FIRST_READ: Duration = Duration::from_secs(2);
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// One entry of the list. It names what is refused and until when it has to be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,20 +95,29 @@ fn parse(key: &str) -> Option<Revocation> {
 #[derive(Default)]
 struct Entries {
     sessions: HashMap<Uuid, DateTime<Utc>>,
-    epochs: HashMap<Uuid, (i64, Option<Uuid>, DateTime<Utc>)>,
+    /// All that are not expired, for one that spares a session says nothing about what an earlier one refused.
+    epochs: HashMap<Uuid, Vec<Raised>>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Raised {
+    epoch: i64,
+    spared: Option<Uuid>,
+    expires_at: DateTime<Utc>,
 }
 
 #[derive(Default)]
 struct Shared {
     entries: RwLock<Entries>,
-    ready: AtomicBool,
+    ready: watch::Sender<bool>,
 }
 
 /// The revoked sessions and epochs, in the memory of this replica.
 ///
-/// Two ways lead in: a plain NATS message at the moment of the revocation, and a key-value bucket that holds every
-/// unexpired entry. The bucket is read again after each reconnect and whenever it turns out to be another one than the
-/// one watched (its storage was lost and auth made it anew). Entries only ever leave by their own expiry.
+/// Two ways lead in: a plain NATS message at the moment of the revocation, which is heard whenever there is a connection,
+/// and a key-value bucket that holds every unexpired entry. The bucket is read again after each reconnect and whenever it
+/// turns out to be another one than the one watched (its storage was lost and auth made it anew). Entries only ever
+/// leave by their own expiry.
 #[derive(Clone, Default)]
 pub struct RevocationList(Arc<Shared>);
 
@@ -125,20 +137,28 @@ impl RevocationList {
 
     /// True after the first full read; a replica that has not seen the list must not serve.
     pub fn is_ready(&self) -> bool {
-        self.0.ready.load(Ordering::Acquire)
+        *self.0.ready.borrow()
+    }
+
+    /// Waits for the first full read: for ever, while nobody has made the bucket.
+    pub fn ready(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let list = self.clone();
+        async move {
+            // Fails only without a list, and there is one.
+            drop(list.0.ready.subscribe().wait_for(|ready| *ready).await);
+        }
     }
 
     /// Whether the list refuses a token with these claims.
     pub fn refuses(&self, claims: &Claims) -> bool {
         let entries = self.0.entries.read().unwrap_or_else(PoisonError::into_inner);
         entries.sessions.contains_key(&claims.sid)
-            || entries
-                .epochs
-                .get(&claims.sub)
-                .is_some_and(|&(epoch, spared, _)| claims.epoch < epoch && spared != Some(claims.sid))
+            || entries.epochs.get(&claims.sub).is_some_and(|raised| {
+                raised.iter().any(|raised| claims.epoch < raised.epoch && raised.spared != Some(claims.sid))
+            })
     }
 
-    /// Adds an entry; a lower epoch than the known one changes nothing.
+    /// Adds an entry. The order in which entries come does not matter.
     pub fn apply(&self, revocation: Revocation) {
         let mut entries = self.0.entries.write().unwrap_or_else(PoisonError::into_inner);
         match revocation {
@@ -146,9 +166,14 @@ impl RevocationList {
                 entries.sessions.insert(session, expires_at);
             }
             Revocation::Epoch { user, epoch, spared, expires_at } => {
-                let entry = entries.epochs.entry(user).or_insert((epoch, spared, expires_at));
-                if epoch >= entry.0 {
-                    *entry = (epoch, spared, expires_at.max(entry.2));
+                let raised = entries.epochs.entry(user).or_default();
+                // One that spares nobody says all that the lower ones say, as long as it lives.
+                if spared.is_none() {
+                    raised.retain(|other| other.epoch > epoch || other.expires_at > expires_at);
+                }
+                let new = Raised { epoch, spared, expires_at };
+                if !raised.contains(&new) {
+                    raised.push(new);
                 }
             }
         }
@@ -157,7 +182,10 @@ impl RevocationList {
     fn forget_expired(&self, now: DateTime<Utc>) {
         let mut entries = self.0.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.sessions.retain(|_, expires_at| *expires_at > now);
-        entries.epochs.retain(|_, (_, _, expires_at)| *expires_at > now);
+        entries.epochs.retain(|_, raised| {
+            raised.retain(|raised| raised.expires_at > now);
+            !raised.is_empty()
+        });
     }
 
     fn apply_text(&self, text: &str) {
@@ -260,56 +288,79 @@ struct Watcher {
 
 impl Watcher {
     async fn run(self) {
-        let mut pause = Duration::from_millis(50);
+        // The messages are subscribed to before the bucket is read: what falls between would be in neither. They are
+        // heard also while there is no bucket, and the client subscribes anew after a reconnect by itself.
+        let messages = self.subscribe().await;
+        tokio::join!(self.hear(messages), self.follow_all(), self.forget());
+    }
+
+    async fn subscribe(&self) -> Subscriber {
+        loop {
+            match self.client.subscribe(subject(&self.namespace)).await {
+                Ok(messages) => return messages,
+                Err(error) => tracing::debug!(%error, "revocations are not heard"),
+            }
+            tokio::time::sleep(CHECK).await;
+        }
+    }
+
+    /// Applies what auth tells all replicas at once.
+    async fn hear(&self, mut messages: Subscriber) {
+        loop {
+            while let Some(message) = messages.next().await {
+                self.list.apply_text(&String::from_utf8_lossy(&message.payload));
+            }
+            messages = self.subscribe().await;
+        }
+    }
+
+    async fn forget(&self) {
+        let mut rounds = tokio::time::interval(CHECK);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            self.list.forget_expired(Utc::now());
+        }
+    }
+
+    /// Follows one bucket after the other.
+    async fn follow_all(&self) {
+        let mut pause = RETRY;
         loop {
             match self.follow(&mut pause).await {
                 Ok(()) => {}
                 Err(error) => tracing::debug!(error = format!("{error:#}"), "the revocation list is not followed"),
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(CHECK);
+            pause = pause.mul_f64(1.25).min(CHECK);
         }
     }
 
     /// Follows one bucket until it is lost or the connection was.
     async fn follow(&self, pause: &mut Duration) -> anyhow::Result<()> {
         let connects = self.connects();
-        // The messages are subscribed to before the bucket is read: what falls between would be in neither.
-        let mut messages = self.client.subscribe(subject(&self.namespace)).await?;
-        self.client.flush().await?;
         let context = jetstream::new(self.client.clone());
         let store = context.get_key_value(bucket(&self.namespace)).await?;
         let created = store.stream.cached_info().created;
-        let mut waiting = store.status().await?.values();
+        let waiting = store.status().await?.values();
         let mut entries = store.watch_with_history(">").await?;
-        if waiting == 0 {
-            self.ready();
-        }
-        *pause = Duration::from_millis(50);
-        let started = Instant::now();
+        let mut first_read = FirstRead::of(waiting, Instant::now());
+        *pause = RETRY;
         let mut check = tokio::time::interval(CHECK);
         check.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            if first_read.is_complete(Instant::now()) {
+                self.list.0.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
+            }
             tokio::select! {
-                message = messages.next() => {
-                    let message = message.context("the subscription ended")?;
-                    self.list.apply_text(&String::from_utf8_lossy(&message.payload));
-                }
                 entry = entries.next() => {
                     let entry = entry.context("the watch ended")??;
                     if entry.operation == Operation::Put {
                         self.list.apply_text(&entry.key);
                     }
-                    waiting = waiting.saturating_sub(1);
-                    if waiting == 0 || entry.delta == 0 {
-                        self.ready();
-                    }
+                    first_read.entry(entry.delta, Instant::now());
                 }
                 _ = check.tick() => {
-                    self.list.forget_expired(Utc::now());
-                    if started.elapsed() > FIRST_READ {
-                        self.ready();
-                    }
                     if self.connects() != connects {
                         return Ok(());
                     }
@@ -320,12 +371,31 @@ impl Watcher {
         }
     }
 
-    fn ready(&self) {
-        self.list.0.ready.store(true, Ordering::Release);
-    }
-
     fn connects(&self) -> u64 {
         self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether all entries have come that were there before the watch.
+struct FirstRead {
+    waiting: u64,
+    last: Instant,
+}
+
+impl FirstRead {
+    /// `waiting` entries are in the bucket; some may expire before they are read.
+    fn of(waiting: u64, now: Instant) -> Self {
+        Self { waiting, last: now }
+    }
+
+    /// An entry came, and the server had `left` more to send at that moment.
+    fn entry(&mut self, left: u64, now: Instant) {
+        self.waiting = if left == 0 { 0 } else { self.waiting.saturating_sub(1) };
+        self.last = now;
+    }
+
+    fn is_complete(&self, now: Instant) -> bool {
+        self.waiting == 0 || now.duration_since(self.last) > SILENCE
     }
 }
 
@@ -346,14 +416,68 @@ mod tests {
         assert_eq!(parse("session.nonsense.1"), None);
     }
 
+    fn claims(sub: Uuid, sid: Uuid, epoch: i64) -> Claims {
+        Claims {
+            iss: String::new(),
+            aud: String::new(),
+            sub,
+            role: crate::Role::Student,
+            jti: String::new(),
+            sid,
+            epoch,
+            iat: 0,
+            exp: 0,
+        }
+    }
+
     #[test]
     fn a_lower_epoch_never_replaces_a_higher_one() {
         let list = RevocationList::in_memory();
-        let (user, now) = (Uuid::new_v4(), Utc::now());
+        let (user, session, now) = (Uuid::new_v4(), Uuid::new_v4(), Utc::now());
         for epoch in [5, 3] {
             list.apply(Revocation::Epoch { user, epoch, spared: None, expires_at: now });
         }
-        assert_eq!(list.0.entries.read().unwrap().epochs[&user].0, 5);
+        assert!(list.refuses(&claims(user, session, 4)));
+        assert!(!list.refuses(&claims(user, session, 5)));
+        assert!(!list.refuses(&claims(Uuid::new_v4(), session, 4)));
+    }
+
+    #[test]
+    fn a_spared_session_is_spared_by_that_event_alone_in_whatever_order_they_come() {
+        let (user, spared, now) = (Uuid::new_v4(), Uuid::new_v4(), Utc::now());
+        let role_changed = Revocation::Epoch { user, epoch: 1, spared: None, expires_at: now };
+        let password_reset = Revocation::Epoch { user, epoch: 2, spared: Some(spared), expires_at: now };
+        for order in [[role_changed, password_reset], [password_reset, role_changed]] {
+            let list = RevocationList::in_memory();
+            for revocation in order {
+                list.apply(revocation);
+            }
+            assert!(list.refuses(&claims(user, spared, 0)), "issued before the role changed");
+            assert!(!list.refuses(&claims(user, spared, 1)), "issued between the two");
+            assert!(list.refuses(&claims(user, Uuid::new_v4(), 1)));
+            assert!(!list.refuses(&claims(user, Uuid::new_v4(), 2)));
+        }
+    }
+
+    #[test]
+    fn the_first_read_is_over_when_all_has_come_or_after_two_seconds_of_silence() {
+        let start = Instant::now();
+        let at = |milliseconds| start + Duration::from_millis(milliseconds);
+        assert!(FirstRead::of(0, start).is_complete(start));
+
+        let mut slow = FirstRead::of(4, start);
+        for (left, milliseconds) in [(3, 1900), (2, 3800), (1, 5700)] {
+            assert!(!slow.is_complete(at(milliseconds)), "it goes on after {milliseconds} ms");
+            slow.entry(left, at(milliseconds));
+        }
+        assert!(!slow.is_complete(at(7700)));
+        assert!(slow.is_complete(at(7701)), "the last one has expired");
+        slow.entry(0, at(7800));
+        assert!(slow.is_complete(at(7800)));
+
+        let mut counted = FirstRead::of(2, start);
+        counted.entry(0, at(1));
+        assert!(counted.is_complete(at(1)), "the server says that nothing is left");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The replicated revocation list against a real nats-server that is killed, restarted and robbed of its storage.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "a test may panic")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods, reason = "a test may panic")]
 
 use std::{
     path::Path,
@@ -8,6 +8,7 @@ use std::{
 
 use chrono::Utc;
 use grafikarsa_config::Secret;
+use grafikarsa_devstack::process::free_port;
 use grafikarsa_jwt::{Claims, Revocation, RevocationList, RevocationWriter, Role, TokenKeys};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -24,7 +25,7 @@ struct Nats {
 
 impl Nats {
     async fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut nats = Self { process: launch(port, folder.path()), port, folder };
         nats.wait().await;
@@ -155,6 +156,53 @@ async fn a_replica_is_not_ready_without_the_list() {
     writer.restore(&[]).await.unwrap();
     eventually("the list is read once the bucket is there", async || list.is_ready()).await;
     shutdown.cancel();
+}
+
+#[tokio::test]
+async fn who_waits_for_the_list_waits_until_it_was_read() {
+    let nats = Nats::start().await;
+    let shutdown = CancellationToken::new();
+    let list = RevocationList::watch(nats.client().await, "test", shutdown.clone());
+    let waiting = tokio::spawn(list.ready());
+    assert!(!waiting.is_finished(), "nobody has made the bucket yet");
+    let writer = RevocationWriter::new(nats.client().await, "test", LIFETIME, 1);
+    let session = Uuid::new_v4();
+    writer.publish(&[Revocation::Session { session, expires_at: writer.expiry(Utc::now()) }]).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(15), waiting).await.unwrap().unwrap();
+    assert!(list.is_ready());
+    list.ready().await;
+    shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_replica_is_ready_at_once_when_the_bucket_is_there() {
+    let house = House::new().await;
+    let entries: Vec<Revocation> = (0..500).map(|_| house.session().0).collect();
+    house.writer.publish(&entries).await.unwrap();
+    let client = house.nats.client().await;
+    let started = Instant::now();
+    let late = RevocationList::watch(client, "test", house.shutdown.clone());
+    late.ready().await;
+    // Well below the two seconds of silence: it counts.
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_revocation_is_heard_while_there_is_no_bucket() {
+    let house = House::new().await;
+    let client = house.nats.client().await;
+    let context = async_nats::jetstream::new(client.clone());
+    context.delete_stream("KV_test_revocations").await.unwrap();
+    // Longer than a replica takes to notice, after which it waits for the bucket.
+    let deleted = Instant::now();
+    eventually("time passes", async || deleted.elapsed() > Duration::from_millis(2500)).await;
+    let (revocation, claims) = house.session();
+    client.publish("test.revoked", revocation.to_string().into()).await.unwrap();
+    client.flush().await.unwrap();
+    let published = Instant::now();
+    house.refused_everywhere(&claims).await;
+    assert!(published.elapsed() < Duration::from_secs(1));
+    assert!(context.get_stream("KV_test_revocations").await.is_err(), "the bucket was never there");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use opentelemetry::{
     Context, global,
     propagation::{Extractor, Injector},
+    trace::TraceContextExt as _,
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
@@ -10,7 +11,7 @@ use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 /// The header that carries the trace context.
 pub const TRACEPARENT: &str = "traceparent";
 
-/// The `traceparent` of the current span, if it is part of a sampled or remote trace.
+/// The `traceparent` of the current span; `None` outside of any.
 pub fn current_traceparent() -> Option<String> {
     struct One(Option<String>);
     impl Injector for One {
@@ -25,8 +26,9 @@ pub fn current_traceparent() -> Option<String> {
     one.0
 }
 
-/// Makes `span` a child of the trace that `traceparent` names; an unreadable value changes nothing.
-pub fn set_parent(span: &Span, traceparent: &str) {
+/// Makes `span` a part of the trace that `traceparent` names, or of a new one if it is absent or unreadable, and records
+/// the trace's id in the span's field `trace_id`. To be called before the span is entered.
+pub fn join_trace(span: &Span, traceparent: Option<&str>) {
     struct One<'a>(&'a str);
     impl Extractor for One<'_> {
         fn get(&self, key: &str) -> Option<&str> {
@@ -36,9 +38,16 @@ pub fn set_parent(span: &Span, traceparent: &str) {
             vec![TRACEPARENT]
         }
     }
-    let context: Context = global::get_text_map_propagator(|propagator| propagator.extract(&One(traceparent)));
-    // Without an exporter there is no trace to join, which is no fault.
-    drop(span.set_parent(context));
+    if let Some(traceparent) = traceparent {
+        let context: Context = global::get_text_map_propagator(|propagator| propagator.extract(&One(traceparent)));
+        // A process that has not started telemetry has no traces, which is no fault.
+        drop(span.set_parent(context));
+    }
+    let context = span.context();
+    let trace = context.span().span_context().clone();
+    if trace.is_valid() {
+        span.record("trace_id", tracing::field::display(trace.trace_id()));
+    }
 }
 
 /// Puts the trace context of the current span into the headers of an outgoing HTTP request.

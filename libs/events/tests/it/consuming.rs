@@ -138,6 +138,56 @@ async fn an_outage_of_the_database_buries_no_event() {
 }
 
 #[tokio::test]
+async fn an_event_has_all_its_tries_after_an_outage() {
+    let world = World::new().await;
+    world.relay();
+    let calls = Arc::new(AtomicU32::new(0));
+    let counter = calls.clone();
+    tokio::spawn(world.consumer("patient").run(world.shutdown.child_token(), move |connection, message| {
+        let call = counter.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            // More outages than it may fail, then all but one of its failures.
+            if call < 4 {
+                sqlx::query("select pg_terminate_backend(pg_backend_pid())").execute(&mut *connection).await?;
+            }
+            anyhow::ensure!(call >= 6, "not yet");
+            note(connection, "patient", message).await
+        })
+    }));
+    world.change(Uuid::now_v7(), 1).await;
+    eventually("it is applied", || async { world.applied("patient").await == [1] }).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 7);
+    assert_eq!(world.count("select count(*) from dead_letters").await, 0);
+}
+
+#[tokio::test]
+async fn an_event_that_loses_against_other_transactions_is_tried_more_often() {
+    const CONFLICTS: [&str; 4] = [
+        "do $$ begin raise exception using errcode = '40001'; end $$",
+        "do $$ begin raise exception using errcode = '40P01'; end $$",
+        "do $$ begin raise exception using errcode = '55P03'; end $$",
+        "do $$ begin raise exception using errcode = '57014'; end $$",
+    ];
+    let world = World::new().await;
+    world.relay();
+    let calls = Arc::new(AtomicU32::new(0));
+    let counter = calls.clone();
+    tokio::spawn(world.consumer("loses").run(world.shutdown.child_token(), move |connection, message| {
+        let call = counter.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            if let Some(&conflict) = CONFLICTS.get(call as usize) {
+                sqlx::raw_sql(conflict).execute(&mut *connection).await?;
+            }
+            note(connection, "loses", message).await
+        })
+    }));
+    world.change(Uuid::now_v7(), 1).await;
+    eventually("it is applied", || async { world.applied("loses").await == [1] }).await;
+    assert_eq!(calls.load(Ordering::SeqCst), 5);
+    assert_eq!(world.count("select count(*) from dead_letters").await, 0);
+}
+
+#[tokio::test]
 async fn an_event_that_takes_long_is_not_delivered_to_another_replica_meanwhile() {
     let world = World::new().await;
     world.relay();
