@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{limits::Limits, passwords::Passwords, revocations::Revocations, sessions, settings::SessionSettings};
+use crate::{limits::Limits, me, passwords::Passwords, revocations::Revocations, sessions, settings::SessionSettings};
 
 /// The chapter's limit of a request body.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -35,5 +35,5 @@ pub(crate) fn openapi() -> OpenApi {
 }
 
 fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(document()).merge(sessions::routes())
+    OpenApiRouter::with_openapi(document()).merge(sessions::routes()).merge(me::routes())
 }

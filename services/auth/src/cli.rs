@@ -4,7 +4,10 @@ use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use grafikarsa_config::Reader;
 use grafikarsa_events::{Bus, commands};
-use grafikarsa_http::database;
+use grafikarsa_http::{
+    account_rules::PASSWORD_MIN_CHARS,
+    database::{self, DatabaseSettings},
+};
 
 use crate::{
     accounts::{self, first_admin},
@@ -106,11 +109,14 @@ fn settings() -> anyhow::Result<Settings> {
 }
 
 async fn create_admin(username: Option<String>, email: Option<String>) -> anyhow::Result<()> {
-    let settings = settings()?;
-    let admin = settings.admin.ok_or_else(|| anyhow::anyhow!("ADMIN_PASSWORD and ADMIN_EMAIL are missing"))?;
-    let username = username.unwrap_or(admin.username);
-    let admin = first_admin::parse(username, email.as_deref().unwrap_or(&admin.email), admin.password)?;
-    let pool = database::connect(&settings.database, "auth-create-admin").await?;
+    let mut env = Reader::from_process();
+    let database = DatabaseSettings::read(&mut env, "AUTH_DATABASE_URL");
+    let password = env.secret("ADMIN_PASSWORD", PASSWORD_MIN_CHARS);
+    let username = username.unwrap_or_else(|| env.string("ADMIN_USERNAME", "admin"));
+    let email = email.unwrap_or_else(|| env.required("ADMIN_EMAIL"));
+    let (database, password) = env.finish((database, password))?;
+    let admin = first_admin::parse(username, &email, password)?;
+    let pool = database::connect(&database, "auth-create-admin").await?;
     let account = first_admin::create(&pool, &Passwords::new(), &admin).await?;
     println!("the admin {} was created", account.username);
     Ok(())
@@ -127,8 +133,9 @@ async fn events(command: Events) -> anyhow::Result<()> {
         }
         Events::DeadLetters(DeadLetters::Replay { id }) => {
             let bus = Bus::connect(&settings.events, "auth-events").await?;
-            commands::replay(&pool, &bus, id).await?;
-            println!("dead letter {id} was sent again");
+            let applied = commands::replay(&pool, &bus, id).await?;
+            anyhow::ensure!(applied, "dead letter {id} was not applied yet: `list` tells whether it failed again");
+            println!("dead letter {id} was applied");
         }
         Events::Republish { since } => {
             let bus = Bus::connect(&settings.events, "auth-events").await?;

@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use grafikarsa_http::Counter;
+use sqlx::{PgPool, Postgres, Transaction};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +19,9 @@ const ROUND: Duration = Duration::from_secs(1);
 const RESTORE: Duration = Duration::from_secs(10);
 const EXPIRE: Duration = Duration::from_mins(1);
 const CLEAN_UP: Duration = Duration::from_hours(1);
-/// A round that takes longer would lose its transaction.
+/// Steps of one clean-up; the next one goes on.
+const STEPS: usize = 20;
+/// What takes longer would lose its transaction.
 const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Works until `shutdown`, over any loss of PostgreSQL or NATS.
@@ -31,10 +34,7 @@ pub(crate) async fn run(pool: PgPool, revocations: Revocations, shutdown: Cancel
             () = shutdown.cancelled() => return,
             _ = rounds.tick() => {}
         }
-        let round = timeout(PATIENCE, round(&pool, &revocations, &mut due)).await;
-        if let Err(error) = round.context("a round took too long").flatten() {
-            tracing::warn!(error = format!("{error:#}"), "background work will be tried again");
-        }
+        round(&pool, &revocations, &mut due).await;
     }
 }
 
@@ -52,30 +52,47 @@ impl Due {
     }
 }
 
-async fn round(pool: &PgPool, revocations: &Revocations, due: &mut Due) -> anyhow::Result<()> {
-    let Some(mut tx) = lead(pool).await? else { return Ok(()) };
+/// What protects people comes first, and a failure of one piece keeps no other from being done.
+async fn round(pool: &PgPool, revocations: &Revocations, due: &mut Due) {
     let now = Instant::now();
+    report("spreading revocations", spread(pool, revocations, now >= due.restore).await);
+    if now >= due.restore {
+        due.restore = now + RESTORE;
+    }
     if now >= due.expire {
-        let cancelled = internal::expire(&mut tx).await?;
-        if cancelled > 0 {
-            tracing::warn!(cancelled, "accounts that nobody confirmed are gone");
-        }
+        report("expiring accounts", expire(pool).await);
         due.expire = now + EXPIRE;
     }
     if now >= due.clean_up {
-        clean_up(&mut tx).await?;
+        report("cleaning up", clean_up(pool).await);
         due.clean_up = now + CLEAN_UP;
     }
-    // What is done stays done, whatever NATS says.
-    tx.commit().await?;
+}
 
-    let Some(mut tx) = lead(pool).await? else { return Ok(()) };
-    revocations.catch_up(&mut tx).await?;
-    if now >= due.restore {
-        revocations.restore(&mut tx).await?;
-        due.restore = now + RESTORE;
+fn report(work: &str, result: anyhow::Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(work, error = format!("{error:#}"), "background work will be tried again");
     }
+}
+
+async fn spread(pool: &PgPool, revocations: &Revocations, restore: bool) -> anyhow::Result<()> {
+    let Some(mut tx) = lead(pool).await? else { return Ok(()) };
+    let work = async {
+        revocations.catch_up(&mut tx).await?;
+        if restore { revocations.restore(&mut tx).await } else { Ok(()) }
+    };
+    timeout(PATIENCE, work).await.context("NATS does not answer in time")??;
     Ok(tx.commit().await?)
+}
+
+async fn expire(pool: &PgPool) -> anyhow::Result<()> {
+    let Some(mut tx) = lead(pool).await? else { return Ok(()) };
+    let cancelled = internal::expire(&mut tx).await?;
+    tx.commit().await?;
+    if cancelled > 0 {
+        tracing::warn!(cancelled, "accounts that nobody confirmed are gone");
+    }
+    Ok(())
 }
 
 async fn lead(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, sqlx::Error> {
@@ -85,20 +102,52 @@ async fn lead(pool: &PgPool) -> Result<Option<Transaction<'static, Postgres>>, s
     Ok(leader.then_some(tx))
 }
 
-/// Deletes what has no meaning any more. A token that expired within the last day is kept, so that its reuse is still
-/// recognised for what it is.
-async fn clean_up(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from sessions where expires_at < now() - interval '1 day'").execute(&mut *connection).await?;
-    sqlx::query!("delete from refresh_tokens where expires_at < now() - interval '1 day'")
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query!("delete from revocations where expires_at < now()").execute(&mut *connection).await?;
-    sqlx::query!("delete from rate_limits where window_ends_at < now()").execute(&mut *connection).await?;
-    sqlx::query!("delete from login_addresses where logged_in_at < now() - interval '30 days'")
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query!("delete from commands where state <> 'pending' and created_at < now() - interval '30 days'")
-        .execute(connection)
-        .await?;
+/// Deletes what has no meaning any more, in steps that end well within the time of a statement. A token that expired
+/// within the last day is kept, so that its reuse is still recognised for what it is.
+async fn clean_up(pool: &PgPool) -> anyhow::Result<()> {
+    for _ in 0..STEPS {
+        let Some(mut tx) = lead(pool).await? else { return Ok(()) };
+        let mut deleted = sqlx::query!(
+            "delete from refresh_tokens where id in
+                 (select id from refresh_tokens where expires_at < now() - interval '1 day' limit 2000)",
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        deleted += sqlx::query!(
+            "delete from sessions where id in
+                 (select id from sessions where expires_at < now() - interval '1 day' limit 500)",
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        deleted += sqlx::query!(
+            "delete from revocations where id in (select id from revocations where expires_at < now() limit 2000)",
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        deleted += sqlx::query!(
+            "delete from login_addresses where (account_id, address) in
+                 (select account_id, address from login_addresses
+                  where logged_in_at < now() - interval '30 days' limit 2000)",
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        deleted += sqlx::query!(
+            "delete from commands where id in
+                 (select id from commands
+                  where state <> 'pending' and created_at < now() - interval '30 days' limit 2000)",
+        )
+        .execute(&mut *tx)
+        .await?
+        .rows_affected();
+        Counter::forget_ended(&mut tx).await?;
+        tx.commit().await?;
+        if deleted == 0 {
+            return Ok(());
+        }
+    }
     Ok(())
 }

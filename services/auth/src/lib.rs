@@ -10,6 +10,7 @@ mod events;
 mod internal;
 mod jobs;
 mod limits;
+mod me;
 mod passwords;
 mod revocations;
 mod serve;

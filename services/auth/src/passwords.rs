@@ -14,6 +14,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const MEMORY: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+/// Longer ones are not even verified.
+pub(crate) const MAX_CHARS: usize = 1024;
 /// How many may wait for a core, some seconds' worth. More would wait longer than a browser does.
 const QUEUE: usize = 256;
 

@@ -23,7 +23,9 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     first_admin::ensure(&pool, &passwords, settings.admin.as_ref()).await?;
 
     let keys = TokenKeys::new(&settings.access_secret, settings.access_lifetime);
-    let list = RevocationList::watch(bus.client().clone(), bus.namespace(), shutdown.clone());
+    // Ends after the last request, so that what that wrote is still told and no ended session comes through.
+    let last = CancellationToken::new();
+    let list = RevocationList::watch(bus.client().clone(), bus.namespace(), last.clone());
     let writer = RevocationWriter::new(
         bus.client().clone(),
         bus.namespace(),
@@ -32,8 +34,6 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     );
     let revocations = Revocations::new(pool.clone(), list.clone(), writer);
 
-    // They end after the last request, so that what it wrote is still told.
-    let last = CancellationToken::new();
     let background = TaskTracker::new();
     background.spawn(Relay::new(bus.clone(), (*pool.connect_options()).clone(), "auth").run(last.clone()));
     background.spawn(events::follow_profiles(bus.clone(), pool.clone(), shutdown.clone()));
@@ -49,7 +49,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
         sessions: settings.sessions,
     };
     let ping = pool.clone();
-    let served = Service::new("auth", settings.http, Verifier::new(keys, list.clone()))
+    Service::new("auth", settings.http, Verifier::new(keys, list.clone()))
         .api(app::router(state.clone()))
         .internal(internal::router(state))
         .ready_when("postgres", move || database::ping(ping.clone()))
@@ -57,17 +57,14 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
             let connected = bus.is_connected();
             async move { if connected { Ok(()) } else { Err("not connected".to_owned()) } }
         })
-        .ready_when("revocations", move || {
-            let ready = list.is_ready();
-            async move { if ready { Ok(()) } else { Err("not read yet".to_owned()) } }
+        .serve_after("revocations", list.ready())
+        .finally(async move {
+            last.cancel();
+            background.wait().await;
+            pool.close().await;
         })
-        .serve(shutdown.clone())
-        .await;
-    shutdown.cancel();
-    last.cancel();
-    background.wait().await;
-    pool.close().await;
-    served
+        .serve(shutdown)
+        .await
 }
 
 /// Applies pending migrations.

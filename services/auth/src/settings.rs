@@ -2,10 +2,10 @@ use std::{sync::Arc, time::Duration};
 
 use grafikarsa_config::{ConfigError, Reader, Secret};
 use grafikarsa_events::EventsSettings;
-use grafikarsa_http::{HttpSettings, database::DatabaseSettings};
+use grafikarsa_http::{HttpSettings, account_rules as rules, database::DatabaseSettings};
 use grafikarsa_telemetry::TelemetrySettings;
 
-use crate::{accounts::rules, limits::Limits};
+use crate::limits::Limits;
 
 pub(crate) const PORT: u16 = 3001;
 pub(crate) const INTERNAL_PORT: u16 = 9001;
@@ -68,6 +68,9 @@ impl Settings {
             limits: Limits::read(&mut env),
             admin: admin(&mut env),
         };
+        if env.environment().is_production() && !settings.sessions.cookie_secure {
+            env.problem("COOKIE_SECURE", "can be switched off in development only");
+        }
         if settings.access_lifetime.is_zero() || settings.access_lifetime > DAY {
             env.problem("JWT_ACCESS_EXPIRY", "must be above zero and at most a day");
         }
@@ -92,8 +95,8 @@ fn admin(env: &mut Reader) -> Option<AdminSettings> {
     if !admin.email.is_empty() && rules::email(&admin.email).is_err() {
         env.problem("ADMIN_EMAIL", "must be an e-mail address");
     }
-    if admin.password.expose().len() > rules::PASSWORD_MAX_BYTES {
-        env.problem("ADMIN_PASSWORD", "must have 72 bytes at most");
+    if rules::new_password(admin.password.expose()).is_err() {
+        env.problem("ADMIN_PASSWORD", "must have 8 characters and 72 bytes at most");
     }
     Some(admin)
 }
@@ -108,7 +111,7 @@ mod tests {
         ("JWT_REFRESH_SECRET", "7d02e5f8a91b4c36be70d5f21a84c963"),
         ("INTERNAL_API_TOKEN", "2f6ad81c90e745b3a1c8f7d4e0b59263"),
         ("AUTH_DATABASE_URL", "postgres://auth:x7Rq2mVw9LtB@localhost/grafikarsa"),
-        ("NATS_URL", "nats://localhost:4222"),
+        ("NATS_URL", "nats://auth:x7Rq2mVw9LtB@localhost:4222"),
     ];
 
     fn read(changes: &[(&str, &str)]) -> Result<Settings, String> {

@@ -1,8 +1,9 @@
 use grafikarsa_config::Secret;
+use grafikarsa_http::account_rules as rules;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Account, NewAccount, announce_created, insert, rules};
+use super::{Account, NewAccount, announce_created, insert};
 use crate::{passwords::Passwords, settings::AdminSettings};
 
 /// Number of the advisory lock under which the first admin is made; only this service's role uses it in its database.

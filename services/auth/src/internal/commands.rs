@@ -9,7 +9,7 @@ use crate::{
     app::AppState,
 };
 
-/// Where a command stands.
+/// Where a command stands. Only the one that creates an account is ever pending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
@@ -17,6 +17,17 @@ pub(super) enum State {
     Pending,
     Applied,
     Cancelled,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Pending => "pending",
+            Self::Applied => "applied",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The answer about a command.
@@ -27,8 +38,43 @@ pub(super) struct Command {
     pub(super) account: Option<Account>,
 }
 
-pub(super) fn cancelled() -> ApiError {
+fn cancelled() -> ApiError {
     ApiError::conflict("COMMAND_CANCELLED", "Perintah sudah dibatalkan")
+}
+
+/// What an earlier call with this id answered.
+pub(super) async fn answered(app: &AppState, command: Uuid) -> ApiResult<Option<Account>> {
+    let mut connection = app.pool.acquire().await?;
+    match find(&mut connection, command).await? {
+        None => Ok(None),
+        Some(found) if found.state == State::Cancelled => Err(cancelled()),
+        Some(found) => Ok(found.account),
+    }
+}
+
+/// Takes the id, first of all that the transaction writes: of two calls with one id, or of a call and its cancellation,
+/// the second waits here for the first, and gets false unless that one came to nothing.
+pub(super) async fn claim(
+    connection: &mut PgConnection,
+    command: Uuid,
+    state: State,
+    account: Uuid,
+) -> Result<bool, sqlx::Error> {
+    let claimed = sqlx::query!(
+        "insert into commands (id, state, account_id) values ($1, $2, $3) on conflict (id) do nothing",
+        command,
+        state.as_str(),
+        account,
+    );
+    Ok(claimed.execute(connection).await?.rows_affected() == 1)
+}
+
+/// Keeps the answer for every later call with this id.
+pub(super) async fn keep(connection: &mut PgConnection, command: Uuid, answer: &Account) -> Result<(), sqlx::Error> {
+    sqlx::query!("update commands set answer = $2 where id = $1", command, Json(answer) as _)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Says where a command stands.
@@ -49,30 +95,21 @@ pub(super) async fn confirm(AppStateOf(app): AppStateOf<AppState>, Id(id): Id) -
         State::Pending => {}
         State::Cancelled | State::Unknown => return Err(cancelled()),
     }
-    let account = sqlx::query_as!(
-        Account,
+    let account = sqlx::query_scalar!(
         r#"
         update accounts
         set is_pending = false
         where id = (select account_id from commands where id = $1)
-        returning
-            id,
-            username,
-            email,
-            role,
-            is_active,
-            must_change_password,
-            version,
-            created_at
+        returning id
         "#,
         id,
     )
     .fetch_one(&mut *tx)
     .await?;
+    let account = accounts::load(&mut tx, account).await?;
     accounts::announce_created(&mut tx, &account).await?;
-    sqlx::query!("update commands set state = 'applied', answer = $2 where id = $1", id, Json(&account) as _)
-        .execute(&mut *tx)
-        .await?;
+    sqlx::query!("update commands set state = 'applied' where id = $1", id).execute(&mut *tx).await?;
+    keep(&mut tx, id, &account).await?;
     tx.commit().await?;
     Ok(Data::new(Command { state: State::Applied, account: Some(account) }))
 }
@@ -110,7 +147,8 @@ pub(crate) async fn expire(connection: &mut PgConnection) -> Result<usize, sqlx:
     Ok(late.len())
 }
 
-/// Whose rows are locked: their accounts go, as if they had never been, and the ids stay refused.
+/// Whose rows are locked: their accounts go, as if they had never been, and the ids stay refused. What is applied, as
+/// every change is from the beginning, is not touched.
 async fn drop_pending(connection: &mut PgConnection, commands: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query!(
         r#"
@@ -130,7 +168,7 @@ async fn drop_pending(connection: &mut PgConnection, commands: &[Uuid]) -> Resul
     Ok(())
 }
 
-pub(super) async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<Command>, sqlx::Error> {
+async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<Command>, sqlx::Error> {
     let row =
         sqlx::query_as!(Row, r#"select state, answer as "answer: Json<Account>" from commands where id = $1"#, id,);
     Ok(row.fetch_optional(connection).await?.map(Command::from))

@@ -1,14 +1,15 @@
 use std::net::IpAddr;
 
-use axum::extract::State;
+use axum::{extract::State, http::StatusCode};
 use chrono::{DateTime, Utc};
 use grafikarsa_events::outbox;
-use grafikarsa_http::{ApiError, ApiResult, Body, ClientIp, Data, Envelope, FieldErrors};
+use grafikarsa_http::{ApiError, ApiResult, Body, ClientIp, Counter, Data, Envelope, FieldErrors};
 use grafikarsa_jwt::Role;
 use proto_events::auth::v1::LoggedIn;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool};
+use tracing::field::display;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -21,15 +22,14 @@ use super::{
 };
 use crate::{
     app::AppState,
-    limits::{Counter, Limits},
-    passwords::Verdict,
+    limits::{Limits, noted},
+    passwords::{MAX_CHARS, Verdict},
     revocations::Unannounced,
 };
 
 /// Live sessions of one account; a further login ends the least recently used one.
 const SESSIONS: i64 = 20;
 const IDENTIFIER_CHARS: usize = 255;
-const PASSWORD_CHARS: usize = 1024;
 
 #[derive(Deserialize, ToSchema)]
 pub(crate) struct LoginRequest {
@@ -78,7 +78,7 @@ pub(crate) async fn login(
     match &answer {
         Ok(_) => attempt.succeeded(&app.pool).await,
         // Something of ours was down: nothing is consumed.
-        Err(error) if error.status().is_server_error() => attempt.take_back(&app.pool).await,
+        Err(error) if error.status().is_server_error() => attempt.forget(&app.pool).await,
         Err(_) => {}
     }
     answer
@@ -150,7 +150,7 @@ impl LoginRequest {
         let password = self.password.unwrap_or_default();
         match password.expose_secret().chars().count() {
             0 => errors.add("password", "Password wajib diisi"),
-            1..=PASSWORD_CHARS => {}
+            1..=MAX_CHARS => {}
             _ => errors.add("password", "Password maksimal 1024 karakter"),
         }
         errors.finish()?;
@@ -173,6 +173,7 @@ struct Attempt {
     identifier: String,
     address: IpAddr,
     own: Counter,
+    requests: Counter,
     others: Vec<Counter>,
 }
 
@@ -180,9 +181,10 @@ impl Attempt {
     /// The bucket of identifier and address is asked first: what it refuses counts nowhere else.
     async fn begin(pool: &PgPool, limits: &Limits, identifier: String, address: IpAddr) -> ApiResult<Self> {
         let own = limits.failed_identifier(&identifier, address);
-        let attempt = Self { identifier, address, own, others: Vec::new() };
+        let requests = limits.login_requests(address);
+        let attempt = Self { identifier, address, own, requests, others: Vec::new() };
         attempt.own.hit(pool).await?;
-        if let Err(refused) = limits.login_requests(address).hit(pool).await {
+        if let Err(refused) = attempt.requests.hit(pool).await {
             attempt.take_back(pool).await;
             return Err(refused);
         }
@@ -198,14 +200,25 @@ impl Attempt {
         counters.push(limits.failed_address(self.address));
         for counter in counters {
             if let Err(refused) = counter.hit(pool).await {
-                // What is refused here is no failed login in the other buckets either.
-                self.take_back(pool).await;
-                self.others.clear();
+                if refused.status() == StatusCode::TOO_MANY_REQUESTS {
+                    // What is refused here is no failed login in the other buckets either.
+                    self.take_back(pool).await;
+                    self.others.clear();
+                    // Without the identifier: people type passwords there.
+                    let (account, address) = (account.map(|account| display(account.id)), self.address);
+                    tracing::warn!(target: "security", account, %address, "too many failed logins");
+                }
                 return Err(refused);
             }
             self.others.push(counter);
         }
         Ok(())
+    }
+
+    /// It has never been.
+    async fn forget(&self, pool: &PgPool) {
+        self.take_back(pool).await;
+        noted(self.requests.take_back(pool).await);
     }
 
     async fn take_back(&self, pool: &PgPool) {
@@ -223,13 +236,6 @@ impl Attempt {
         for counter in &self.others {
             noted(counter.take_back(pool).await);
         }
-    }
-}
-
-/// The answer to the login stands already: a counter that stays too high by one must not change it.
-fn noted(result: Result<(), sqlx::Error>) {
-    if let Err(error) = result {
-        tracing::warn!(%error, "a counter of logins was not lowered");
     }
 }
 

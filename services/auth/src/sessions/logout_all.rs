@@ -3,7 +3,7 @@ use grafikarsa_http::{ApiResult, Data, Envelope};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Ending, SessionUser, cookie::WithCookie as _};
+use super::{Ending, SessionUser, cookie::WithCookie as _, end_all};
 use crate::app::AppState;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -29,34 +29,12 @@ pub(crate) async fn logout_all(
     )
     .fetch_one(&mut *tx)
     .await?;
-    let ended = sqlx::query!(
-        r#"
-        with ended as (
-            update sessions
-            set ended_at = now(), ended_reason = $2
-            where account_id = $1 and ended_at is null
-            returning expires_at
-        )
-        select count(*) filter (where expires_at > now()) as "live!" from ended
-        "#,
-        user.id,
-        Ending::LogoutAll.as_str(),
-    )
-    .fetch_one(&mut *tx)
-    .await?;
+    let sessions_terminated = end_all(&mut tx, user.id, None, Ending::LogoutAll).await?;
     let unannounced = app.revocations.of_epoch(&mut tx, user.id, epoch, None).await?;
-    // The routes of this service look at the session's row, which may have ended before its access tokens did.
-    sqlx::query!(
-        "update sessions set ended_reason = $2 where account_id = $1 and ended_reason = $3",
-        user.id,
-        Ending::LogoutAll.as_str(),
-        Ending::Replaced.as_str(),
-    )
-    .execute(&mut *tx)
-    .await?;
     tx.commit().await?;
 
+    tracing::info!(target: "security", account = %user.id, sessions_terminated, "an account was logged out everywhere");
     app.revocations.announce(unannounced).await;
-    let terminated = Terminated { sessions_terminated: ended.live };
+    let terminated = Terminated { sessions_terminated };
     Ok(Data::new(terminated).message("Anda telah keluar dari semua perangkat").clear_cookie(&app.sessions))
 }

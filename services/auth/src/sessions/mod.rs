@@ -15,7 +15,7 @@ use std::time::Duration;
 use axum::{extract::FromRequestParts, http::request::Parts};
 use grafikarsa_http::{ApiError, CurrentUser};
 use serde::Serialize;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgExecutor};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -61,6 +61,10 @@ pub(crate) enum Ending {
     TooMany,
     Reused,
     OwnerGone,
+    PasswordChanged,
+    PasswordReset,
+    Deactivated,
+    Deleted,
 }
 
 impl Ending {
@@ -73,6 +77,10 @@ impl Ending {
             Self::TooMany => "too_many",
             Self::Reused => "token_reuse_detected",
             Self::OwnerGone => "owner_gone",
+            Self::PasswordChanged => "password_changed",
+            Self::PasswordReset => "password_reset",
+            Self::Deactivated => "deactivated",
+            Self::Deleted => "deleted",
         }
     }
 }
@@ -87,6 +95,66 @@ async fn end(connection: &mut PgConnection, session: Uuid, ending: Ending) -> Re
     Ok(ended.execute(connection).await?.rows_affected() == 1)
 }
 
+/// Ends all sessions of an account but `spared`, and says how many of them were live. The caller holds the lock of the
+/// account's row, so that a login at the same time is before this, or after.
+pub(crate) async fn end_all(
+    connection: &mut PgConnection,
+    account: Uuid,
+    spared: Option<Uuid>,
+    ending: Ending,
+) -> Result<i64, sqlx::Error> {
+    let live = sqlx::query_scalar!(
+        r#"
+        with ended as (
+            update sessions
+            set ended_at = now(), ended_reason = $3
+            where account_id = $1 and ended_at is null and id is distinct from $2
+            returning expires_at
+        )
+        select count(*) filter (where expires_at > now()) as "live!" from ended
+        "#,
+        account,
+        spared,
+        ending.as_str(),
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    // The routes of this service look at the session's row, which may have ended before its access tokens did.
+    sqlx::query!(
+        r#"
+        update sessions
+        set ended_reason = $3
+        where account_id = $1 and ended_reason = $4 and id is distinct from $2
+        "#,
+        account,
+        spared,
+        ending.as_str(),
+        Ending::Replaced.as_str(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(live)
+}
+
+/// Whether access tokens of this session are good, by its row and its owner's.
+pub(crate) async fn is_live(executor: impl PgExecutor<'_>, user: &CurrentUser) -> Result<bool, sqlx::Error> {
+    let live = sqlx::query_scalar!(
+        r#"
+        select (s.ended_at is null or s.ended_reason = 'replaced') and a.is_active and a.deleted_at is null as "live!"
+        from sessions s
+        join accounts a on a.id = s.account_id
+        where s.id = $1 and a.id = $2
+        "#,
+        user.session,
+        user.id,
+    );
+    Ok(live.fetch_optional(executor).await? == Some(true))
+}
+
+pub(crate) fn revoked() -> ApiError {
+    ApiError::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali")
+}
+
 /// The signed-in caller of a route of this service. Here the session's row decides, and not only the replicated list of
 /// revocations.
 pub(crate) struct SessionUser(pub(crate) CurrentUser);
@@ -96,22 +164,6 @@ impl FromRequestParts<AppState> for SessionUser {
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, ApiError> {
         let user = CurrentUser::from_request_parts(parts, app).await?;
-        let live = sqlx::query_scalar!(
-            r#"
-            select (s.ended_at is null or s.ended_reason = 'replaced') and a.is_active and a.deleted_at is null
-                as "live!"
-            from sessions s
-            join accounts a on a.id = s.account_id
-            where s.id = $1 and a.id = $2
-            "#,
-            user.session,
-            user.id,
-        )
-        .fetch_optional(&app.pool)
-        .await?;
-        if live != Some(true) {
-            return Err(ApiError::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali"));
-        }
-        Ok(Self(user))
+        if is_live(&app.pool, &user).await? { Ok(Self(user)) } else { Err(revoked()) }
     }
 }

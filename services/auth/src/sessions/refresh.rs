@@ -11,6 +11,7 @@ use super::{
     cookie::{RefreshCookie, WithCookie as _},
     end,
     login::known,
+    revoked,
     tokens::RefreshToken,
 };
 use crate::app::AppState;
@@ -65,7 +66,8 @@ pub(crate) async fn refresh(
                 tx.commit().await?;
                 app.revocations.announce(unannounced).await;
                 if ending == Ending::Reused {
-                    tracing::warn!(%session, account = %presented.account_id, %address, "a refresh token was used twice");
+                    let account = presented.account_id;
+                    tracing::warn!(target: "security", %account, %session, %address, "a refresh token was used twice");
                 }
             }
             Err(error)
@@ -111,7 +113,7 @@ impl Refusal {
                 "Sesi dihentikan demi keamanan akun, silakan masuk kembali",
             ),
             Self::OwnerGone { .. } => ApiError::unauthorized("UNAUTHORIZED", "Silakan masuk terlebih dahulu"),
-            Self::Ended => ApiError::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali"),
+            Self::Ended => revoked(),
             Self::Expired => expired(),
         }
     }

@@ -1,27 +1,11 @@
-use std::process::Output;
-
 use grafikarsa_devstack::{
     services,
     testing::{ADMIN, Stack},
 };
-use tokio::process::Command;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, auth};
 
 const ADMINS: &str = "select count(*) from accounts where role = 'admin'";
-
-/// `auth create-admin …` with some settings changed.
-async fn create_admin(stack: &Stack, arguments: &[&str], changes: &[(&str, &str)]) -> Output {
-    Command::new(services::programs().unwrap().join("auth"))
-        .arg("create-admin")
-        .args(arguments)
-        .env_clear()
-        .envs(stack.env_of("auth"))
-        .envs(changes.iter().copied())
-        .output()
-        .await
-        .unwrap()
-}
 
 #[tokio::test]
 async fn the_first_admin_is_made_at_the_first_start_and_told() {
@@ -72,12 +56,12 @@ async fn without_a_password_in_the_settings_there_is_no_admin() {
 #[tokio::test]
 async fn create_admin_makes_another_one_and_refuses_a_taken_name_in_one_line() {
     let app = TestApp::spawn().await;
-    let arguments = ["--username", "bu_kepala", "--email", "Kepala@sekolah.sch.id"];
-    let made = create_admin(&app.stack, &arguments, &[("ADMIN_PASSWORD", "kata-sandi-kepala")]).await;
+    let arguments = ["create-admin", "--username", "bu_kepala", "--email", "Kepala@sekolah.sch.id"];
+    let made = auth(&app.stack, &arguments, &[("ADMIN_PASSWORD", "kata-sandi-kepala")]).await;
     assert!(made.status.success(), "{made:?}");
     let login = app.login("kepala@sekolah.sch.id", "kata-sandi-kepala", "10.0.0.1").await;
     assert_eq!(login.body["data"]["user"]["role"], "admin");
-    let again = create_admin(&app.stack, &arguments, &[]).await;
+    let again = auth(&app.stack, &arguments, &[]).await;
     assert!(!again.status.success());
     let said = String::from_utf8(again.stderr).unwrap();
     assert!(said.contains("USERNAME_TAKEN") && said.lines().count() == 1, "{said}");

@@ -114,6 +114,22 @@ async fn failures_and_requests_of_one_address_have_wide_limits() {
 }
 
 #[tokio::test]
+async fn a_class_of_40_behind_one_address_logs_in_while_somebody_guesses() {
+    const SCHOOL: &str = "203.0.113.40";
+    let app = TestApp::spawn().await;
+    let names: Vec<String> = (0..40).map(|n| format!("murid_{n}")).collect();
+    join_all(names.iter().map(|name| app.account(name))).await;
+    app.account("siti").await;
+    let class = join_all(names.iter().map(|name| app.login(name, PASSWORD, SCHOOL)));
+    let guesses = join_all((0..100).map(|_| app.login("siti", WRONG, SCHOOL)));
+    let (class, guesses) = tokio::join!(class, guesses);
+    assert!(class.iter().all(|login| login.status == 200), "{class:?}");
+    let looked_at = guesses.iter().filter(|guess| guess.error() == (400, "INVALID_CREDENTIALS")).count();
+    let refused = guesses.iter().filter(|guess| guess.error() == (429, "TOO_MANY_REQUESTS")).count();
+    assert!(looked_at <= 5 && looked_at + refused == 100, "{looked_at} were looked at, {refused} refused: {guesses:?}");
+}
+
+#[tokio::test]
 async fn the_client_cannot_choose_its_address() {
     let app = TestApp::spawn().await;
     app.account("siti").await;

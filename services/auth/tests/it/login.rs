@@ -25,6 +25,19 @@ async fn a_login_answers_with_an_access_token_the_user_and_the_cookie() {
 }
 
 #[tokio::test]
+async fn whether_the_cookie_is_secure_is_a_setting_whatever_the_proxy_says() {
+    for (setting, secure) in [("true", true), ("false", false)] {
+        let app = TestApp::with(&[("COOKIE_SECURE", setting)]).await;
+        app.account("siti").await;
+        let body = json!({ "username": "siti", "password": PASSWORD });
+        for scheme in ["http", "https"] {
+            let answer = app.post(PATH).header("x-forwarded-proto", scheme).json(&body).send().await;
+            assert_eq!(answer.set_cookie().unwrap().contains("; Secure"), secure, "{setting} over {scheme}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_identifier_is_a_user_name_or_an_address_in_any_case_with_spaces_around_it() {
     let app = TestApp::spawn().await;
     let siti = app.account("siti").await;

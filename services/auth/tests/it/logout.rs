@@ -1,4 +1,4 @@
-use crate::support::{TestApp, eventually};
+use crate::support::{PASSWORD, TestApp, eventually, session_id, typed_claims};
 
 #[tokio::test]
 async fn a_logged_out_token_is_refused_and_the_cookie_is_cleared() {
@@ -55,7 +55,7 @@ async fn an_access_token_can_log_out_after_its_session_was_replaced() {
     let app = TestApp::spawn().await;
     let (siti, budi) = (app.account("siti").await, app.account("budi").await);
     let old = budi.login().await;
-    let body = serde_json::json!({ "username": siti.username, "password": crate::support::PASSWORD });
+    let body = serde_json::json!({ "username": siti.username, "password": PASSWORD });
     app.post("/api/v1/auth/login").cookie(&old.cookie).json(&body).send().await;
     assert_eq!(app.logout(&old.access).await.status, 200);
     assert_eq!(app.logout(&old.access).await.error(), (401, "TOKEN_REVOKED"));
@@ -69,7 +69,7 @@ async fn logout_all_counts_the_live_sessions_and_ends_them() {
     let (ended, expired) = (siti.login().await, siti.login().await);
     app.logout(&ended.access).await;
     sqlx::query("update sessions set expires_at = now() where id = $1::uuid")
-        .bind(crate::support::claims(&expired.access)["sid"].as_str().unwrap())
+        .bind(session_id(&expired.access))
         .execute(&app.pool)
         .await
         .unwrap();
@@ -90,8 +90,8 @@ async fn logout_all_counts_the_live_sessions_and_ends_them() {
 async fn other_replicas_refuse_a_logged_out_token_without_asking_the_database() {
     let app = TestApp::spawn().await;
     let session = app.account("siti").await.login().await;
-    let list = follow(&app).await;
-    let claims: grafikarsa_jwt::Claims = serde_json::from_value(crate::support::claims(&session.access)).unwrap();
+    let list = app.follow_revocations().await;
+    let claims = typed_claims(&session.access);
     assert!(!list.refuses(&claims));
     app.logout(&session.access).await;
     eventually("the revocation arrives", async || list.refuses(&claims)).await;
@@ -106,8 +106,8 @@ async fn a_bucket_that_lost_its_storage_is_filled_again() {
     nats.kill().await.unwrap();
     app.stack.lose_nats_storage();
     app.stack.own.nats.as_mut().unwrap().restart().await.unwrap();
-    let claims: grafikarsa_jwt::Claims = serde_json::from_value(crate::support::claims(&session.access)).unwrap();
-    let list = follow(&app).await;
+    let claims = typed_claims(&session.access);
+    let list = app.follow_revocations().await;
     eventually("the revocation is restored", async || list.refuses(&claims)).await;
     assert_eq!(app.logout(&session.access).await.error(), (401, "TOKEN_REVOKED"));
 }
@@ -116,20 +116,11 @@ async fn a_bucket_that_lost_its_storage_is_filled_again() {
 async fn a_logout_while_nats_is_down_holds_here_at_once_and_elsewhere_later() {
     let mut app = TestApp::on(grafikarsa_devstack::testing::Stack::with_own_servers().await, &[]).await;
     let session = app.account("siti").await.login().await;
-    let list = follow(&app).await;
-    let claims: grafikarsa_jwt::Claims = serde_json::from_value(crate::support::claims(&session.access)).unwrap();
+    let list = app.follow_revocations().await;
+    let claims = typed_claims(&session.access);
     app.stack.own.nats.as_mut().unwrap().kill().await.unwrap();
     assert_eq!(app.logout(&session.access).await.status, 200);
     assert_eq!(app.logout(&session.access).await.error(), (401, "TOKEN_REVOKED"));
     app.stack.own.nats.as_mut().unwrap().restart().await.unwrap();
     eventually("the revocation arrives", async || list.refuses(&claims)).await;
-}
-
-/// The list as another service keeps it.
-async fn follow(app: &TestApp) -> grafikarsa_jwt::RevocationList {
-    let env = app.stack.env_of("portfolio");
-    let client = async_nats::connect(&env["NATS_URL"]).await.unwrap();
-    let list = grafikarsa_jwt::RevocationList::watch(client, &env["EVENTS_NAMESPACE"], Default::default());
-    eventually("the list is read", async || list.is_ready()).await;
-    list
 }

@@ -7,13 +7,18 @@
     reason = "a test may panic"
 )]
 
+mod changes;
+mod check_username;
 mod commands;
+mod ends;
 mod events;
 mod first_admin;
 mod limits;
 mod login;
 mod logout;
+mod password;
 mod refresh;
+mod security_log;
 mod sessions;
 mod start;
 mod support;

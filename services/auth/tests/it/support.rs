@@ -1,15 +1,26 @@
 //! `TestApp`, people and what they do.
 
 use std::{
+    process::Output,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
-use grafikarsa_devstack::testing::{Running, Stack, http_client};
+use grafikarsa_config::Reader;
+use grafikarsa_devstack::{
+    services,
+    testing::{Running, Stack, http_client},
+};
+use grafikarsa_events::{Bus, EventsSettings};
+use grafikarsa_jwt::{Claims, RevocationList};
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use sqlx::PgPool;
-use tokio::time::{Instant, sleep};
+use tokio::{
+    process::Command,
+    time::{Instant, sleep},
+};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// Far more than anything here takes.
@@ -43,8 +54,13 @@ impl TestApp {
 
     /// A student whom portfolio has created, at an address of his or her own.
     pub async fn account(&self, name: &str) -> Person<'_> {
+        self.account_with(name, "student").await
+    }
+
+    pub async fn account_with(&self, name: &str, role: &str) -> Person<'_> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
-        let command = new_account(name);
+        let mut command = new_account(name);
+        command["role"] = role.into();
         let created = self.internal("/internal/accounts", &command).await;
         assert_eq!(created.status, 200, "{created:?}");
         let path = format!("/internal/commands/{}/confirm", command["command_id"].as_str().unwrap());
@@ -88,6 +104,31 @@ impl TestApp {
         self.get("/api/v1/auth/sessions").bearer(access).send().await
     }
 
+    pub async fn change_password(&self, access: &str, current: &str, new: &str) -> Answer {
+        let body = json!({ "current_password": current, "new_password": new, "new_password_confirmation": new });
+        self.request(Method::PATCH, "/api/v1/me/password").bearer(access).json(&body).send().await
+    }
+
+    /// A command of portfolio that changes an account.
+    pub async fn change(&self, account: Uuid, mut what: Value) -> Answer {
+        what["command_id"] = json!(Uuid::now_v7());
+        self.internal(&format!("/internal/accounts/{account}/change"), &what).await
+    }
+
+    /// The bus as portfolio uses it.
+    pub async fn portfolio(&self) -> Bus {
+        let settings = EventsSettings::read(&mut Reader::from_map(self.stack.env_of("portfolio")));
+        Bus::connect(&settings, "portfolio").await.unwrap()
+    }
+
+    /// The list of revocations as another service keeps it.
+    pub async fn follow_revocations(&self) -> RevocationList {
+        let bus = self.portfolio().await;
+        let list = RevocationList::watch(bus.client().clone(), bus.namespace(), CancellationToken::new());
+        eventually("the list is read", async || list.is_ready()).await;
+        list
+    }
+
     /// A call of portfolio.
     pub async fn internal(&self, path: &str, body: &Value) -> Answer {
         let url = self.auth.internal_url().join(path).unwrap();
@@ -99,7 +140,7 @@ impl TestApp {
         Call(self.http.get(url)).bearer(&self.internal_token).send().await.body["data"].clone()
     }
 
-    /// Changes rows as only time or an admin route of a later release would.
+    /// Changes rows as only time would.
     pub async fn sql(&self, statement: &'static str) {
         sqlx::raw_sql(statement).execute(&self.pool).await.expect(statement);
     }
@@ -107,6 +148,18 @@ impl TestApp {
     pub async fn count(&self, query: &'static str) -> i64 {
         sqlx::query_scalar(query).fetch_one(&self.pool).await.expect(query)
     }
+}
+
+/// `auth …` with some settings changed.
+pub async fn auth(stack: &Stack, arguments: &[&str], changes: &[(&str, &str)]) -> Output {
+    Command::new(services::programs().unwrap().join("auth"))
+        .args(arguments)
+        .env_clear()
+        .envs(stack.env_of("auth"))
+        .envs(changes.iter().copied())
+        .output()
+        .await
+        .unwrap()
 }
 
 /// The body of the command that creates a student.
@@ -230,6 +283,16 @@ impl Answer {
 pub fn claims(access: &str) -> Value {
     let payload = access.split('.').nth(1).expect("three parts");
     serde_json::from_slice(&data_encoding::BASE64URL_NOPAD.decode(payload.as_bytes()).unwrap()).unwrap()
+}
+
+/// The same, as services read them.
+pub fn typed_claims(access: &str) -> Claims {
+    serde_json::from_value(claims(access)).unwrap()
+}
+
+/// The session of a token.
+pub fn session_id(access: &str) -> String {
+    claims(access)["sid"].as_str().unwrap().to_owned()
 }
 
 /// Waits for something that happens in the background.
