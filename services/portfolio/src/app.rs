@@ -7,7 +7,8 @@ use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Settings, admin, api, capabilities::Callers, internal, media_events, settings::Rules, users::account_events,
+    Settings, accounts, api, capabilities::Callers, internal, jobs, limits::Limits, media_events, rankings::Rankings,
+    settings::Rules, users::account_events,
 };
 
 /// Calls to auth and media happen inside of requests: what takes longer is as good as down. Three calls in a row stay
@@ -22,6 +23,8 @@ pub struct AppState {
     pub media: InternalClient,
     pub callers: Callers,
     pub rules: Arc<Rules>,
+    pub limits: Arc<Limits>,
+    pub rankings: Rankings,
 }
 
 /// Runs the service until `shutdown`.
@@ -32,21 +35,24 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let db = database::connect(&settings.database, "portfolio").await?;
     database::prepare(&settings.database, &db, crate::migrator()).await?;
     let bus = Bus::connect(&settings.events, "portfolio").await?;
-    let revocations = RevocationList::watch(bus.client().clone(), bus.namespace(), shutdown.clone());
+    // Ends after the last request, so that what that wrote is still told and no ended session comes through.
+    let last = CancellationToken::new();
+    let revocations = RevocationList::watch(bus.client().clone(), bus.namespace(), last.clone());
     let keys = TokenKeys::new(&settings.access_secret, settings.access_lifetime);
     let state = AppState {
         auth: InternalClient::new(settings.auth_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
         media: InternalClient::new(settings.media_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
         callers: Callers::new(db.clone()),
         rules: Arc::new(settings.rules.clone()),
+        limits: Arc::new(settings.limits.clone()),
+        rankings: Rankings::new(settings.rankings_age),
         db: db.clone(),
     };
 
-    // The relay ends after the last request, so that what it wrote is still told.
-    let last = CancellationToken::new();
     let background = TaskTracker::new();
     background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "portfolio").run(last.clone()));
-    background.spawn(admin::users::intents::recover_forever(state.clone(), shutdown.clone()));
+    background.spawn(jobs::run(db.clone(), shutdown.clone()));
+    background.spawn(accounts::intents::recover_forever(state.clone(), shutdown.clone()));
     let consumer = |name, publisher, filter| Consumer::new(&bus, db.clone(), "portfolio", name, publisher, filter);
     let (ending, callers) = (shutdown.clone(), state.callers.clone());
     let accounts = consumer("accounts", "auth", "account.*").apply_again();
@@ -77,7 +83,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     background.close();
 
     let (api, _document) = api().split_for_parts();
-    let served = Service::new("portfolio", settings.http, Verifier::new(keys, revocations.clone()))
+    Service::new("portfolio", settings.http, Verifier::new(keys, revocations.clone()))
         .api(api.with_state(state.clone()))
         .internal(internal::router().with_state(state))
         .ready_when("postgres", move || database::ping(db.clone()))
@@ -85,14 +91,11 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
             let connected = bus.is_connected();
             async move { if connected { Ok(()) } else { Err("NATS is not connected".to_owned()) } }
         })
-        .ready_when("revocations", move || {
-            let ready = revocations.is_ready();
-            async move { if ready { Ok(()) } else { Err("the revocations were not read yet".to_owned()) } }
+        .serve_after("revocations", revocations.ready())
+        .finally(async move {
+            last.cancel();
+            background.wait().await;
         })
-        .serve(shutdown.clone())
-        .await;
-    shutdown.cancel();
-    last.cancel();
-    background.wait().await;
-    served
+        .serve(shutdown)
+        .await
 }

@@ -1,17 +1,22 @@
 //! Profiles, portfolios and every other domain: one folder per domain, one file per use case.
 
 mod academic;
+mod accounts;
 pub mod admin;
 mod app;
 mod blocks;
 mod capabilities;
 mod feed;
+mod follows;
 mod health;
 mod internal;
+mod jobs;
+mod limits;
 mod media_events;
 mod notifications;
 mod openapi;
 mod portfolios;
+mod rankings;
 mod seed;
 mod settings;
 mod storage;
@@ -33,6 +38,8 @@ pub fn migrator() -> sqlx::migrate::Migrator {
 pub fn api() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(grafikarsa_http::openapi::document())
         .merge(users::router())
+        .merge(follows::router())
+        .merge(rankings::router())
         .merge(academic::router())
         .merge(tags::router())
         .merge(portfolios::router())

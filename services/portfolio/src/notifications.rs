@@ -7,6 +7,7 @@ use uuid::Uuid;
 /// Why somebody is told something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    NewFollower,
     PortfolioApproved,
     PortfolioRejected,
 }
@@ -14,6 +15,7 @@ pub enum Kind {
 impl Kind {
     fn as_str(self) -> &'static str {
         match self {
+            Self::NewFollower => "new_follower",
             Self::PortfolioApproved => "portfolio_approved",
             Self::PortfolioRejected => "portfolio_rejected",
         }

@@ -7,6 +7,8 @@ use grafikarsa_http::{HttpSettings, database::DatabaseSettings};
 use grafikarsa_telemetry::TelemetrySettings;
 use url::Url;
 
+use crate::limits::Limits;
+
 /// Everything the service reads from its environment.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -19,6 +21,9 @@ pub struct Settings {
     pub auth: Option<Url>,
     pub media: Option<Url>,
     pub rules: Rules,
+    pub limits: Limits,
+    /// How old the rankings of the start page may be.
+    pub rankings_age: Duration,
 }
 
 /// Settings that decide what requests may do.
@@ -28,7 +33,8 @@ pub struct Rules {
     pub remoderate_edits: bool,
     /// What addresses of stored objects begin with, without the slash at the end.
     pub storage_base: String,
-    /// Hosts of this installation, which nobody may embed: the web client's, the API's, the storage's.
+    /// Hosts of this installation, which nobody may embed: the web client's, the API's, the storage's, the store's.
+    /// In lower case, without a dot at the end.
     pub own_hosts: Vec<String>,
 }
 
@@ -38,12 +44,19 @@ impl Settings {
     /// # Errors
     /// Names every bad setting.
     pub fn read() -> Result<Self, ConfigError> {
-        let mut env = Reader::from_process();
+        Self::read_from(Reader::from_process())
+    }
+
+    fn read_from(mut env: Reader) -> Result<Self, ConfigError> {
         let http = HttpSettings::read(&mut env, 3002, 9002);
         let storage = env.url("STORAGE_PUBLIC_URL", "http://localhost:8080/storage");
+        let api = env.url("API_PUBLIC_URL", "http://localhost:8080");
+        let store = env.url("S3_PUBLIC_ENDPOINT", "http://localhost:8080");
         let origins = http.cors_origins.iter().filter_map(|origin| Url::parse(origin).ok());
-        let own_hosts =
-            origins.chain(storage.clone()).filter_map(|url| url.host_str().map(str::to_lowercase)).collect();
+        let own_hosts = origins
+            .chain([&storage, &api, &store].into_iter().flatten().cloned())
+            .filter_map(|url| Some(url.host_str()?.trim_end_matches('.').to_owned()))
+            .collect();
         let settings = Self {
             telemetry: TelemetrySettings::read(&mut env),
             database: DatabaseSettings::read(&mut env, "PORTFOLIO_DATABASE_URL"),
@@ -57,6 +70,8 @@ impl Settings {
                 storage_base: storage.map(|url| url.as_str().trim_end_matches('/').to_owned()).unwrap_or_default(),
                 own_hosts,
             },
+            limits: Limits::read(&mut env),
+            rankings_age: env.duration("RANKINGS_MAX_AGE", Duration::from_secs(60)),
             http,
         };
         env.finish(settings)
@@ -88,5 +103,33 @@ impl Settings {
 
     pub(crate) fn media_url(&self) -> anyhow::Result<Url> {
         self.media.clone().context("MEDIA_INTERNAL_URL is missing")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &[(&str, &str)] = &[
+        ("APP_ENV", "production"),
+        ("JWT_ACCESS_SECRET", "b91c7a30f5d24e6895c1d07fe3a2846b"),
+        ("INTERNAL_API_TOKEN", "2f6ad81c90e745b3a1c8f7d4e0b59263"),
+        ("PORTFOLIO_DATABASE_URL", "postgres://portfolio:6d2f9b1c7a3e8f04@localhost/grafikarsa"),
+        ("NATS_URL", "nats://portfolio:6d2f9b1c7a3e8f04@localhost:4222"),
+        ("CORS_ORIGINS", "https://Sekolah.example, https://www.sekolah.example"),
+        ("API_PUBLIC_URL", "https://api.sekolah.example."),
+        ("STORAGE_PUBLIC_URL", "https://cdn.sekolah.example/storage/"),
+        ("S3_PUBLIC_ENDPOINT", "https://s3.sekolah.example:9000"),
+    ];
+
+    #[test]
+    fn every_public_host_of_the_installation_is_an_own_one() {
+        let values = GOOD.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let rules = Settings::read_from(Reader::from_map(values)).unwrap().rules;
+        let names = ["sekolah.example", "www.sekolah.example", "cdn.sekolah.example", "api.sekolah.example"];
+        for name in names.into_iter().chain(["s3.sekolah.example"]) {
+            assert!(rules.own_hosts.iter().any(|host| host == name), "{name} in {:?}", rules.own_hosts);
+        }
+        assert_eq!(rules.storage_base, "https://cdn.sekolah.example/storage");
     }
 }

@@ -23,9 +23,31 @@ pub struct JurusanRef {
     pub kode: String,
 }
 
+impl JurusanRef {
+    /// From the columns of an outer join.
+    pub fn of(id: Option<Uuid>, nama: Option<String>, kode: Option<String>) -> Option<Self> {
+        Some(Self { id: id?, nama: nama?, kode: kode? })
+    }
+}
+
 /// A class.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct KelasRef {
     pub id: Uuid,
     pub nama: String,
+}
+
+impl KelasRef {
+    /// From the columns of an outer join.
+    pub fn of(id: Option<Uuid>, nama: Option<String>) -> Option<Self> {
+        Some(Self { id: id?, nama: nama? })
+    }
+}
+
+/// A class somebody was in.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct ClassHistoryItem {
+    kelas_nama: String,
+    /// First year of the academic year.
+    tahun_ajaran: i32,
 }

@@ -10,7 +10,7 @@ use proto_events::{
 use sqlx::PgConnection;
 
 use super::copy::{self, Account};
-use crate::{admin::users::intents, capabilities::Callers};
+use crate::{accounts::intents, capabilities::Callers};
 
 /// Brings the copy of an account up to date.
 pub async fn apply(connection: &mut PgConnection, message: &Message, callers: &Callers) -> anyhow::Result<()> {

@@ -27,13 +27,14 @@ pub struct Account {
 /// Writes the account columns of the user row, and everything that follows from a role, a deactivation or a deletion.
 /// A user who has no row yet gets one named like the account: its profile comes with its creation, if it has any.
 pub async fn store(connection: &mut PgConnection, account: &Account) -> Result<(), sqlx::Error> {
+    lock_neighbours(connection, account).await?;
     // The row lock orders this with every other change of the user.
     let before = sqlx::query!(
         "
         select account_version, role, is_active and deleted_at is null as \"visible!\", deleted_at
         from users
         where id = $1
-        for update
+        for no key update
         ",
         account.id,
     )
@@ -63,7 +64,10 @@ pub async fn store(connection: &mut PgConnection, account: &Account) -> Result<(
                 when excluded.role = 'alumni' then coalesce(users.tahun_lulus, users.tahun_masuk + 3)
                 else users.tahun_lulus
             end,
-            updated_at = now()
+            updated_at = case
+                when users.account_version < excluded.account_version then now()
+                else users.updated_at
+            end
         where users.account_version <= excluded.account_version
         ",
         account.id,
@@ -90,6 +94,38 @@ pub async fn store(connection: &mut PgConnection, account: &Account) -> Result<(
     if account.deleted && before.is_none_or(|row| row.deleted_at.is_none()) {
         forget(connection, account.id).await?;
     }
+    Ok(())
+}
+
+/// Locks the rows whose counters will change when the account comes into sight or goes out of it, in the order of their
+/// ids: as somebody who follows does, so that neither waits for the other in a circle.
+async fn lock_neighbours(connection: &mut PgConnection, account: &Account) -> Result<(), sqlx::Error> {
+    let visible = account.is_active && !account.deleted;
+    let seen = sqlx::query_scalar!(
+        r#"select is_active and deleted_at is null as "visible!" from users where id = $1"#,
+        account.id,
+    );
+    if seen.fetch_optional(&mut *connection).await?.is_none_or(|seen| seen == visible) {
+        return Ok(());
+    }
+    sqlx::query!(
+        "
+        select id
+        from users
+        where id in (
+            select $1::uuid
+            union all
+            select followed_id from follows where follower_id = $1
+            union all
+            select follower_id from follows where followed_id = $1
+        )
+        order by id
+        for no key update
+        ",
+        account.id,
+    )
+    .fetch_all(connection)
+    .await?;
     Ok(())
 }
 

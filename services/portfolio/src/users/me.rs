@@ -1,6 +1,6 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use grafikarsa_http::{ApiError, ApiResult, Data, Envelope};
+use grafikarsa_http::{ApiResult, Data, Envelope};
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use utoipa::ToSchema;
@@ -121,7 +121,7 @@ pub async fn me(State(app): State<AppState>, caller: Caller) -> ApiResult<Data<M
     .fetch_optional(&app.db)
     .await?
     // Deactivated within the last seconds: a matter of the token, never a 404.
-    .ok_or_else(|| ApiError::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali"))?;
+    .ok_or_else(super::revoked)?;
 
     let Json(special_roles) = row.special_roles;
     let mut capabilities: Vec<String> =
@@ -141,12 +141,8 @@ pub async fn me(State(app): State<AppState>, caller: Caller) -> ApiResult<Data<M
         nis: row.nis,
         tahun_masuk: row.tahun_masuk,
         tahun_lulus: row.tahun_lulus,
-        kelas: row.kelas_id.zip(row.kelas_nama).map(|(id, nama)| KelasRef { id, nama }),
-        jurusan: row.jurusan_id.zip(row.jurusan_nama).zip(row.jurusan_kode).map(|((id, nama), kode)| JurusanRef {
-            id,
-            nama,
-            kode,
-        }),
+        kelas: KelasRef::of(row.kelas_id, row.kelas_nama),
+        jurusan: JurusanRef::of(row.jurusan_id, row.jurusan_nama, row.jurusan_kode),
         social_links: row.social_links.0,
         follower_count: row.follower_count,
         following_count: row.following_count,

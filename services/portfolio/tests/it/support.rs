@@ -131,6 +131,11 @@ impl TestApp {
         }
     }
 
+    /// Signed in a second time.
+    pub async fn again(&self, user: &User) -> User {
+        self.login(&user.username, PASSWORD).await
+    }
+
     /// As a guest.
     pub async fn get(&self, path: &str) -> Answer {
         Answer::of(self.http.get(self.portfolio.public_url().join(path).unwrap())).await
@@ -147,6 +152,40 @@ impl TestApp {
         Answer::of(self.http.get(url).bearer_auth(&self.internal_token)).await
     }
 
+    /// A change of an account as the back office has auth make it.
+    pub async fn change(&self, user: &User, change: Value) {
+        let url = self.auth.internal_url().join(&format!("/internal/accounts/{}/change", user.id)).unwrap();
+        let mut body = change;
+        body["command_id"] = json!(Uuid::now_v7());
+        let answer = Answer::of(self.http.post(url).bearer_auth(&self.internal_token).json(&body)).await;
+        answer.data(200);
+    }
+
+    /// Deactivates an account, and waits until portfolio knows.
+    pub async fn deactivate(&self, user: &User) {
+        self.change(user, json!({ "is_active": false })).await;
+        self.knows(user, "not is_active").await;
+    }
+
+    pub async fn reactivate(&self, user: &User) {
+        self.change(user, json!({ "is_active": true })).await;
+        self.knows(user, "is_active").await;
+    }
+
+    pub async fn delete_account(&self, user: &User) {
+        self.change(user, json!({ "delete": true })).await;
+        self.knows(user, "deleted_at is not null").await;
+    }
+
+    async fn knows(&self, user: &User, condition: &str) {
+        let query = format!("select exists (select from users where id = $1 and {condition})");
+        eventually("portfolio hears of the account", async || {
+            let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query.clone())).bind(user.id);
+            query.fetch_one(&self.pool).await.unwrap()
+        })
+        .await;
+    }
+
     pub async fn sql(&self, statement: &'static str) {
         sqlx::raw_sql(statement).execute(&self.pool).await.expect(statement);
     }
@@ -157,11 +196,22 @@ impl TestApp {
 
     /// Publishes an event as media does, and waits until portfolio has applied it.
     pub async fn media_says<E: proto_events::Event>(&self, event: &E) {
+        self.media_said(event, 0).await;
+    }
+
+    /// The same of something that happened some seconds ago.
+    pub async fn media_said<E: proto_events::Event>(&self, event: &E, seconds_ago: i32) {
         let settings = self.events("media");
         let bus = Bus::connect(&settings, "media-test").await.unwrap();
         let pool = self.stack.pool("media").await;
         let mut tx = pool.begin().await.unwrap();
         let id = outbox::append(&mut tx, event, Uuid::now_v7(), 1).await.unwrap();
+        sqlx::query("update outbox set created_at = now() - make_interval(secs => $2) where id = $1")
+            .bind(id)
+            .bind(seconds_ago)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
         let wait = bus.await_applied(id).await.unwrap();
         tx.commit().await.unwrap();
         let stop = CancellationToken::new();
@@ -170,6 +220,13 @@ impl TestApp {
         assert!(wait.wait(PATIENCE).await, "portfolio has applied the event");
         stop.cancel();
         running.await.unwrap();
+    }
+
+    /// Waits until somebody else waits for a lock in the database.
+    pub async fn somebody_waits_for_a_lock(&self) {
+        let waiting = "select count(*) from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
+        eventually("somebody waits for a lock", async || self.count(waiting).await > 0).await;
     }
 
     fn events(&self, service: &str) -> EventsSettings {

@@ -1,3 +1,4 @@
+use grafikarsa_devstack::testing::Stack;
 use serde_json::json;
 
 use crate::support::TestApp;
@@ -7,6 +8,16 @@ async fn health_is_outside_of_the_envelope() {
     let app = TestApp::spawn().await;
     let answer = app.get("/api/v1/health").await;
     assert_eq!((answer.status, answer.body), (200, json!({ "status": "ok" })));
+}
+
+#[tokio::test]
+async fn health_says_that_the_database_cannot_be_reached() {
+    let mut app = TestApp::on(Stack::with_own_servers().await, &[]).await;
+    app.stack.own.postgres.as_mut().unwrap().kill().await.unwrap();
+    let answer = app.get("/api/v1/health").await;
+    assert_eq!((answer.status, answer.body), (503, json!({ "status": "unavailable" })));
+    // Everything else says in its envelope that it may be repeated.
+    app.get("/api/v1/jurusan").await.fails(503, "SERVICE_UNAVAILABLE");
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
 use axum::extract::State;
-use grafikarsa_http::{ApiError, ApiResult, Data, DeferredBody, Envelope, FieldErrors, InternalError, required_text};
+use grafikarsa_http::{ApiError, ApiResult, Data, DeferredBody, Envelope, FieldErrors, InternalError, required_line};
 use grafikarsa_jwt::Role;
 use serde::{Deserialize, Serialize};
 use sqlx::{Acquire as _, PgConnection, types::Json};
@@ -8,13 +8,16 @@ use uuid::Uuid;
 
 use super::{
     detail::{self, AdminUserDetail},
-    intents::{self, Command},
     pictures,
     profile::{self, NewProfile},
     rules,
 };
 use crate::{
     AppState,
+    accounts::{
+        change::ATTEMPTS,
+        intents::{self, Command},
+    },
     capabilities::{Caller, Capability},
     users::copy::{self, Account},
 };
@@ -70,8 +73,7 @@ pub async fn create(
     let body = body.read().await?;
     let (account, profile) = check(&app, &caller, body).await?;
     intents::recover_names(&app, &account.username, &account.email).await?;
-    let id = account.account_id;
-    run(&app, caller.id, account, profile).await?;
+    let id = run(&app, caller.id, account, profile).await?;
     // Somebody may have asked as this user before he existed.
     app.callers.forget(id).await;
     Ok(Data::created(detail::load(&app.db, id).await?).message("Pengguna berhasil dibuat"))
@@ -83,7 +85,7 @@ async fn check(app: &AppState, caller: &Caller, new: NewUser) -> ApiResult<(Crea
     let username = rules::username(&mut errors, new.username.as_deref());
     let email = rules::email(&mut errors, new.email.as_deref());
     rules::password(&mut errors, new.password.as_deref());
-    let nama = required_text(&mut errors, "nama", "Nama", new.nama.as_deref(), 2..=100);
+    let nama = required_line(&mut errors, "nama", "Nama", new.nama.as_deref(), 2..=100);
     let role = new.role.as_deref().map_or(Ok(Role::Student), |role| role.trim().parse());
     if role.is_err() {
         errors.add("role", "Role tidak dikenal");
@@ -100,8 +102,10 @@ async fn check(app: &AppState, caller: &Caller, new: NewUser) -> ApiResult<(Crea
         errors.add("kelas_id", "Kelas tidak ditemukan");
     }
     let (avatar, banner) = (new.avatar_url.as_deref(), new.banner_url.as_deref());
-    let avatar = pictures::check(app, &mut connection, &mut errors, caller, "avatar_url", "avatar", avatar).await?;
-    let banner = pictures::check(app, &mut connection, &mut errors, caller, "banner_url", "banner", banner).await?;
+    let place = ("avatar_url", "avatars");
+    let avatar = pictures::check(app, &mut connection, &mut errors, caller, None, place, avatar).await?;
+    let place = ("banner_url", "banners");
+    let banner = pictures::check(app, &mut connection, &mut errors, caller, None, place, banner).await?;
     errors.finish()?;
     if role == Role::Admin && !caller.is_admin() {
         return Err(ApiError::forbidden());
@@ -135,27 +139,55 @@ async fn kelas_exists(connection: &mut PgConnection, id: Uuid) -> ApiResult<bool
     Ok(found.fetch_optional(connection).await?.is_some())
 }
 
-/// The command itself, in the order that the module `intents` explains.
-async fn run(app: &AppState, actor: Uuid, new: CreateAccount, profile: NewProfile) -> ApiResult<()> {
-    let command = new.command_id;
+/// The command itself, in the order that the module `intents` explains. Returns the new user.
+async fn run(app: &AppState, actor: Uuid, mut new: CreateAccount, profile: NewProfile) -> ApiResult<Uuid> {
+    let mut connection = app.db.acquire().await?;
+    for _ in 0..ATTEMPTS {
+        open(&mut connection, actor, &new, &profile).await?;
+        let mut tx = connection.begin().await?;
+        if intents::lock(&mut tx, new.command_id).await? {
+            let id = new.account_id;
+            carry_out(app, tx, actor, new, profile).await?;
+            return Ok(id);
+        }
+        (new.command_id, new.account_id) = (Uuid::now_v7(), Uuid::now_v7());
+    }
+    Err(ApiError::unavailable())
+}
+
+/// Commits the intent, on the connection that locks it in the next moment.
+async fn open(
+    connection: &mut PgConnection,
+    actor: Uuid,
+    new: &CreateAccount,
+    profile: &NewProfile,
+) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "
         insert into account_intents (command_id, account_id, actor_id, username, email, role, profile)
         values ($1, $2, $3, $4, $5, $6, $7)
         ",
-        command,
+        new.command_id,
         new.account_id,
         actor,
         new.username,
         new.email,
         new.role.as_str(),
-        Json(&profile) as _,
+        Json(profile) as _,
     )
-    .execute(&app.db)
-    .await?;
+    .execute(connection)
+    .await
+    .map(drop)
+}
 
-    let mut tx = app.db.begin().await?;
-    intents::lock(&mut tx, command).await?;
+async fn carry_out(
+    app: &AppState,
+    mut tx: sqlx::PgTransaction<'_>,
+    actor: Uuid,
+    new: CreateAccount,
+    profile: NewProfile,
+) -> ApiResult<()> {
+    let command = new.command_id;
     let pending: Account = match app.auth.post("/internal/accounts", &new).await {
         Ok(account) => account,
         Err(error) => {

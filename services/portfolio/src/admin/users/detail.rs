@@ -1,11 +1,14 @@
 use chrono::{DateTime, Utc};
-use grafikarsa_http::{ApiError, ApiResult};
-use serde::{Deserialize, Serialize};
+use grafikarsa_http::ApiResult;
+use serde::Serialize;
 use sqlx::{PgPool, types::Json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::{academic::JurusanRef, users::SocialLink};
+use crate::{
+    academic::{ClassHistoryItem, JurusanRef},
+    users::{SocialLink, find::not_found},
+};
 
 /// The current class of a user.
 #[derive(Debug, Serialize, ToSchema)]
@@ -13,12 +16,6 @@ struct AdminKelas {
     id: Uuid,
     nama: String,
     tingkat: i32,
-}
-
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-struct ClassHistoryItem {
-    kelas_nama: String,
-    tahun_ajaran: i32,
 }
 
 /// A user as the back office sees him.
@@ -77,7 +74,7 @@ pub async fn load(db: &PgPool, id: Uuid) -> ApiResult<AdminUserDetail> {
                 (
                     select json_agg(
                         json_build_object('kelas_nama', hk.nama, 'tahun_ajaran', t.tahun_mulai)
-                        order by t.tahun_mulai, h.created_at
+                        order by t.tahun_mulai, h.created_at, h.id
                     )
                     from riwayat_kelas h
                     join kelas hk on hk.id = h.kelas_id
@@ -103,9 +100,8 @@ pub async fn load(db: &PgPool, id: Uuid) -> ApiResult<AdminUserDetail> {
     )
     .fetch_optional(db)
     .await?
-    .ok_or_else(|| ApiError::not_found("USER_NOT_FOUND", "Pengguna tidak ditemukan"))?;
+    .ok_or_else(not_found)?;
     let kelas = row.kelas_id.zip(row.kelas_nama).zip(row.tingkat);
-    let jurusan = row.jurusan_id.zip(row.jurusan_nama).zip(row.jurusan_kode);
     Ok(AdminUserDetail {
         id,
         username: row.username,
@@ -113,7 +109,7 @@ pub async fn load(db: &PgPool, id: Uuid) -> ApiResult<AdminUserDetail> {
         role: row.role,
         avatar_url: row.avatar_url,
         kelas: kelas.map(|((id, nama), tingkat)| AdminKelas { id, nama, tingkat }),
-        jurusan: jurusan.map(|((id, nama), kode)| JurusanRef { id, nama, kode }),
+        jurusan: JurusanRef::of(row.jurusan_id, row.jurusan_nama, row.jurusan_kode),
         is_active: row.is_active,
         created_at: row.created_at,
         email: row.email,

@@ -6,9 +6,8 @@ use crate::AppState;
 
 mod create;
 mod detail;
-pub mod intents;
 mod pictures;
-mod profile;
+pub mod profile;
 mod rules;
 
 pub fn router() -> OpenApiRouter<AppState> {

@@ -2,31 +2,9 @@
 
 use std::sync::LazyLock;
 
-use email_address::{EmailAddress, Options};
-use grafikarsa_http::{FieldErrors, clean};
+use grafikarsa_http::{FieldErrors, account_rules, clean};
 use regex::Regex;
 
-/// Root paths of the web client: profiles live in the same URL space.
-const RESERVED: [&str; 16] = [
-    "admin",
-    "api",
-    "login",
-    "users",
-    "portfolios",
-    "notifications",
-    "changelog",
-    "images",
-    "_next",
-    "feed",
-    "search",
-    "me",
-    "logout",
-    "register",
-    "null",
-    "undefined",
-];
-
-static USERNAME: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^[a-z0-9_]{3,30}$").ok());
 static NIS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^[0-9A-Za-z./-]{1,30}$").ok());
 
 fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
@@ -35,41 +13,18 @@ fn matches(pattern: &LazyLock<Option<Regex>>, text: &str) -> bool {
 
 pub fn username(errors: &mut FieldErrors, value: Option<&str>) -> String {
     let username = clean(value.unwrap_or_default()).to_lowercase();
-    if username.is_empty() {
-        errors.add("username", "Username wajib diisi");
-    } else if !matches(&USERNAME, &username) {
-        errors.add("username", "Username harus 3 sampai 30 karakter: huruf kecil, angka, dan garis bawah");
-    } else if RESERVED.contains(&username.as_str()) {
-        errors.add("username", "Username ini tidak dapat digunakan");
-    }
+    errors.check("username", account_rules::username(&username));
     username
 }
 
 pub fn email(errors: &mut FieldErrors, value: Option<&str>) -> String {
-    let email = clean(value.unwrap_or_default()).to_lowercase();
-    let options = Options::default().without_display_text().without_domain_literal();
-    if email.is_empty() {
-        errors.add("email", "Email wajib diisi");
-    } else if email.chars().count() > 255 {
-        errors.add("email", "Email maksimal 255 karakter");
-    } else if email.matches('@').count() != 1 || EmailAddress::parse_with_options(&email, options).is_err() {
-        errors.add("email", "Format email tidak valid");
-    }
+    let email = account_rules::normal_email(value.unwrap_or_default());
+    errors.check("email", account_rules::email(&email));
     email
 }
 
-/// Characters at the bottom, bytes at the top. Never trimmed.
 pub fn password(errors: &mut FieldErrors, value: Option<&str>) {
-    let password = value.unwrap_or_default();
-    if password.is_empty() {
-        errors.add("password", "Password wajib diisi");
-    } else if password.chars().count() < 8 {
-        errors.add("password", "Password minimal 8 karakter");
-    } else if password.len() > 72 {
-        errors.add("password", "Password maksimal 72 byte");
-    } else if password.contains('\0') {
-        errors.add("password", "Password berisi karakter yang tidak diperbolehkan");
-    }
+    errors.check("password", account_rules::new_password(value.unwrap_or_default()));
 }
 
 pub fn nisn(errors: &mut FieldErrors, value: Option<&str>) -> Option<String> {

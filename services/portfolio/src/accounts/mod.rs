@@ -1,0 +1,4 @@
+//! Commands on accounts, which cross auth and portfolio: all or nothing for the caller.
+
+pub mod change;
+pub mod intents;

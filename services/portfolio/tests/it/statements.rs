@@ -1,0 +1,51 @@
+//! Lists cost the same number of statements whatever they hold: the services' own log of statements tells.
+
+use crate::support::{TestApp, User, eventually};
+
+/// Statements of the latest request of `route`.
+async fn statements(app: &TestApp, viewer: &User, route: &str, path: &str) -> usize {
+    let before = app.stack.log("portfolio").len();
+    viewer.get(path).await.data(200);
+    let of_request = || {
+        let log = app.stack.log("portfolio");
+        let route = format!("\"route\":\"{route}\"");
+        log[before..].lines().filter(|line| line.contains(&route)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    eventually("the request is in the log", async || of_request().iter().any(|line| line.contains("answered"))).await;
+    // What is asked about the caller is remembered for some seconds, so it is there or not.
+    let about_the_caller = "select role, is_active and";
+    of_request().iter().filter(|line| line.contains("\"summary\"") && !line.contains(about_the_caller)).count()
+}
+
+#[tokio::test]
+async fn no_list_asks_the_database_once_per_row() {
+    let app = TestApp::with(&[("LOG_LEVEL", "info,sqlx=debug"), ("LOG_FORMAT", "json")]).await;
+    let lists = [
+        ("/api/v1/users", "/api/v1/users?search=a"),
+        ("/api/v1/users/{username}", "/api/v1/users/budi"),
+        ("/api/v1/users/{username}/followers", "/api/v1/users/budi/followers"),
+        ("/api/v1/users/{username}/following", "/api/v1/users/budi/following?search=a"),
+        ("/api/v1/portfolios", "/api/v1/portfolios?search=a"),
+        ("/api/v1/feed", "/api/v1/feed?algorithm=recent"),
+        ("/api/v1/me/portfolios", "/api/v1/me/portfolios"),
+    ];
+    let budi = app.student("budi").await;
+    let mut few = Vec::new();
+    let mut many = Vec::new();
+    let mut people = Vec::new();
+    for (counts, more) in [(&mut few, 1), (&mut many, 5)] {
+        for _ in 0..more {
+            let user = app.student(&format!("siswa_{}", people.len())).await;
+            user.act("/api/v1/users/budi/follow").await.data(200);
+            budi.act(&format!("/api/v1/users/{}/follow", user.username)).await.data(200);
+            user.published("Karya", app.admin()).await;
+            budi.published("Karya", app.admin()).await;
+            people.push(user);
+        }
+        for (route, path) in lists {
+            counts.push((route, statements(&app, &budi, route, path).await));
+        }
+    }
+    assert!(few.iter().all(|(_, count)| (1..=3).contains(count)), "{few:?}");
+    assert_eq!(few, many);
+}
