@@ -25,6 +25,8 @@ pub(crate) struct AppState {
     pub(crate) signatures: storage::Signatures,
     /// What public addresses of objects begin with.
     pub(crate) storage_base: Arc<str>,
+    /// How long a confirmation may take until its commit.
+    pub(crate) confirm_time_limit: Duration,
 }
 
 impl AppState {
@@ -58,7 +60,9 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let db = database::connect(&settings.database, "media").await?;
     database::prepare(&settings.database, &db, crate::migrator()).await?;
     let bus = Bus::connect(&settings.events, "media").await?;
-    let revocations = RevocationList::watch(bus.client().clone(), bus.namespace(), shutdown.clone());
+    // Ends after the last request, so that what that wrote is still told and no ended session comes through.
+    let last = CancellationToken::new();
+    let revocations = RevocationList::watch(bus.client().clone(), bus.namespace(), last.clone());
     let keys = TokenKeys::new(&settings.access_secret, settings.access_lifetime);
     let app = AppState {
         db: db.clone(),
@@ -68,10 +72,9 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         portfolio: InternalClient::new(settings.portfolio_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
         signatures: storage::Signatures::new(&settings.http.internal_token),
         storage_base: settings.storage_base.clone().into(),
+        confirm_time_limit: settings.confirm_time_limit,
     };
 
-    // The relay ends after the last request, so that what it wrote is still told.
-    let last = CancellationToken::new();
     let background = TaskTracker::new();
     if settings.store.create_bucket {
         background.spawn(create_bucket(app.store.clone(), shutdown.clone()));
@@ -98,7 +101,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     background.close();
 
     let store = app.store.clone();
-    let served = Service::new("media", settings.http, Verifier::new(keys, revocations.clone()))
+    Service::new("media", settings.http, Verifier::new(keys, revocations.clone()))
         .api(api(app.clone()))
         .open(storage::router(app.clone()))
         .internal(internal::router().with_state(app))
@@ -111,16 +114,13 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
             let store = store.clone();
             async move { store.ping().await }
         })
-        .ready_when("revocations", move || {
-            let ready = revocations.is_ready();
-            async move { if ready { Ok(()) } else { Err("the revocations were not read yet".to_owned()) } }
+        .serve_after("revocations", revocations.ready())
+        .finally(async move {
+            last.cancel();
+            background.wait().await;
         })
-        .serve(shutdown.clone())
-        .await;
-    shutdown.cancel();
-    last.cancel();
-    background.wait().await;
-    served
+        .serve(shutdown)
+        .await
 }
 
 /// The store may come up after this service: tries until it is there.

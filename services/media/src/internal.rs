@@ -9,7 +9,7 @@ use grafikarsa_http::{ApiError, ApiResult, Data};
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::app::AppState;
+use crate::{app::AppState, uploads::keys::Key};
 
 pub(crate) fn router() -> Router<AppState> {
     Router::new().route("/internal/objects/{*object_key}", get(object))
@@ -26,6 +26,8 @@ struct Object {
 
 /// A published object: clients use its address right after the confirmation, sometimes before the event arrives.
 async fn object(State(app): State<AppState>, Path(object_key): Path<String>) -> ApiResult<Data<Object>> {
+    let not_found = || ApiError::not_found("OBJECT_NOT_FOUND", "File tidak ditemukan");
+    let key = Key::parse(&object_key).ok_or_else(not_found)?;
     let object = sqlx::query_as!(
         Object,
         "
@@ -34,9 +36,9 @@ async fn object(State(app): State<AppState>, Path(object_key): Path<String>) -> 
         where object_key = $1
           and deleted_at is null
         ",
-        object_key,
+        key.text,
     )
     .fetch_optional(&app.db)
     .await?;
-    object.map(Data::new).ok_or_else(|| ApiError::not_found("OBJECT_NOT_FOUND", "File tidak ditemukan"))
+    object.map(Data::new).ok_or_else(not_found)
 }

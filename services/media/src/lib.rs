@@ -7,7 +7,6 @@ mod app;
 mod events;
 mod images;
 mod internal;
-mod limits;
 mod settings;
 mod storage;
 mod store;

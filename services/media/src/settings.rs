@@ -9,6 +9,9 @@ use url::Url;
 
 const PORT: u16 = 3003;
 const INTERNAL_PORT: u16 = 9003;
+/// Requests end after 30 s. After a confirmation's own limit come its commit, which may take 5 s, and 2 s of waiting
+/// for portfolio.
+const LONGEST_CONFIRMATION: Duration = Duration::from_secs(20);
 
 /// Everything this service can be told.
 #[derive(Clone, Debug)]
@@ -23,6 +26,8 @@ pub struct Settings {
     pub(crate) store: StoreSettings,
     /// What public addresses of objects begin with, without the slash at the end.
     pub(crate) storage_base: String,
+    /// How long a confirmation may take until its commit.
+    pub(crate) confirm_time_limit: Duration,
 }
 
 /// Where the bytes are.
@@ -60,7 +65,11 @@ impl Settings {
             portfolio: env.url("PORTFOLIO_INTERNAL_URL", "http://localhost:9002"),
             store: StoreSettings::read(&mut env),
             storage_base: address(&mut env, "STORAGE_PUBLIC_URL", "http://localhost:8080/storage"),
+            confirm_time_limit: env.duration("CONFIRM_TIME_LIMIT", Duration::from_secs(15)),
         };
+        if settings.confirm_time_limit > LONGEST_CONFIRMATION {
+            env.problem("CONFIRM_TIME_LIMIT", "must be 20s at the most");
+        }
         env.finish(settings)
     }
 
@@ -117,8 +126,8 @@ mod tests {
         ("APP_ENV", "production"),
         ("JWT_ACCESS_SECRET", "b91c7a30f5d24e6895c1d07fe3a2846b"),
         ("INTERNAL_API_TOKEN", "2f6ad81c90e745b3a1c8f7d4e0b59263"),
-        ("MEDIA_DATABASE_URL", "postgres://media:k3jh5kj3h5kj@localhost/grafikarsa"),
-        ("NATS_URL", "nats://localhost:4222"),
+        ("MEDIA_DATABASE_URL", "postgres://media:6d2f9b1c7a3e8f04@localhost/grafikarsa"),
+        ("NATS_URL", "nats://media:6d2f9b1c7a3e8f04@localhost:4222"),
         ("S3_ACCESS_KEY_ID", "grafikarsa"),
         ("S3_SECRET_ACCESS_KEY", "9f3c1e7ab04d52668c1f"),
         ("STORAGE_PUBLIC_URL", "https://grafikarsa.example/storage/"),
@@ -134,6 +143,12 @@ mod tests {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.storage_base, "https://grafikarsa.example/storage");
         assert!(!settings.store.create_bucket);
+    }
+
+    #[test]
+    fn a_confirmation_ends_before_its_request() {
+        assert_eq!(read(&[]).unwrap().confirm_time_limit, Duration::from_secs(15));
+        assert!(read(&[("CONFIRM_TIME_LIMIT", "21s")]).unwrap_err().contains("CONFIRM_TIME_LIMIT"));
     }
 
     #[test]

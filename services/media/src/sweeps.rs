@@ -3,14 +3,21 @@
 
 use std::time::Duration;
 
+use anyhow::anyhow;
+use chrono::{DateTime, Utc};
+use grafikarsa_http::Counter;
 use sqlx::PgConnection;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use crate::{app::AppState, uploads::keys};
+use crate::{
+    app::AppState,
+    uploads::{keys, kinds::Kind},
+};
 
 const EVERY: Duration = Duration::from_mins(5);
-/// Rows of one round; the next round goes on.
+/// Rows that are looked at together.
 const BATCH: i64 = 200;
 /// One replica sweeps at a time.
 const LOCK: i64 = 0x6d65_6469_6100_0001;
@@ -23,7 +30,11 @@ pub(crate) async fn run(app: AppState, shutdown: CancellationToken) {
             () = shutdown.cancelled() => return,
             _ = ticks.tick() => {}
         }
-        if let Err(error) = sweep(&app).await {
+        let swept = tokio::select! {
+            () = shutdown.cancelled() => return,
+            swept = sweep(&app) => swept,
+        };
+        if let Err(error) = swept {
             tracing::warn!(error = format!("{error:#}"), "a sweep did not end");
         }
     }
@@ -37,20 +48,24 @@ async fn sweep(app: &AppState) -> anyhow::Result<()> {
     if !locked {
         return Ok(());
     }
-    let swept = rounds(app, &mut connection).await;
+    steps(app, &mut connection).await;
     sqlx::query_scalar!("select pg_advisory_unlock($1)", LOCK).fetch_one(&mut *connection).await?;
-    swept
+    Ok(())
 }
 
-async fn rounds(app: &AppState, connection: &mut PgConnection) -> anyhow::Result<()> {
-    expire(connection).await?;
-    staging(app, connection).await?;
-    hide_orphans(connection).await?;
-    objects(app, connection).await?;
-    sqlx::query!("delete from rate_limits where window_ends_at < now() - interval '1 hour'")
-        .execute(&mut *connection)
-        .await?;
-    Ok(())
+/// Each for itself: one that fails must not keep the others from their work.
+async fn steps(app: &AppState, connection: &mut PgConnection) {
+    for (step, ended) in [
+        ("expire", expire(connection).await),
+        ("staging", staging(app, connection).await),
+        ("orphans", hide_orphans(connection).await),
+        ("objects", objects(app, connection).await),
+        ("counters", Counter::forget_ended(connection).await.map_err(Into::into)),
+    ] {
+        if let Err(error) = ended {
+            tracing::warn!(step, error = format!("{error:#}"), "a step of the sweep did not end");
+        }
+    }
 }
 
 /// After half an hour an upload cannot be confirmed any more.
@@ -73,29 +88,58 @@ async fn expire(connection: &mut PgConnection) -> anyhow::Result<()> {
 /// The presigned URL works for 15 minutes; an hour later its object goes, also one that was PUT again after the
 /// confirmation, and what a confirmation that never committed has written.
 async fn staging(app: &AppState, connection: &mut PgConnection) -> anyhow::Result<()> {
-    let rows = sqlx::query!(
-        "
-        select id, state, object_key
-        from uploads
-        where swept_at is null
-          and state <> 'issued'
-          and created_at < now() - interval '75 minutes'
-        order by created_at
-        limit $1
-        ",
-        BATCH,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in rows {
-        app.store.delete(&keys::staging(row.id)).await?;
-        if row.state != "confirmed" {
-            remove_renderings(app, &row.object_key).await?;
-            app.store.delete(&row.object_key).await?;
+    let mut last = (DateTime::UNIX_EPOCH, Uuid::nil());
+    loop {
+        let rows = sqlx::query_as!(
+            Upload,
+            "
+            select id, state, object_key, created_at
+            from uploads
+            where swept_at is null
+              and state <> 'issued'
+              and created_at < now() - interval '75 minutes'
+              and (created_at, id) > ($1, $2)
+            order by created_at, id
+            limit $3
+            ",
+            last.0,
+            last.1,
+            BATCH,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some(row) = rows.last() else { return Ok(()) };
+        last = (row.created_at, row.id);
+        for row in rows {
+            if let Err(error) = remove_upload(app, connection, &row).await {
+                passed_over(app, "an upload", &row.id.to_string(), &error).await?;
+            }
         }
-        sqlx::query!("update uploads set swept_at = now() where id = $1", row.id).execute(&mut *connection).await?;
     }
+}
+
+struct Upload {
+    id: Uuid,
+    state: String,
+    object_key: String,
+    created_at: DateTime<Utc>,
+}
+
+async fn remove_upload(app: &AppState, connection: &mut PgConnection, upload: &Upload) -> anyhow::Result<()> {
+    app.store.delete(&keys::staging(upload.id)).await?;
+    if upload.state != "confirmed" {
+        remove_renderings(app, &upload.object_key).await?;
+        app.store.delete(&upload.object_key).await?;
+    }
+    sqlx::query!("update uploads set swept_at = now() where id = $1", upload.id).execute(connection).await?;
     Ok(())
+}
+
+/// What could not be removed is tried again in the next sweep, and this one goes on, unless the store is to blame: then
+/// nothing else would fare better.
+async fn passed_over(app: &AppState, what: &str, which: &str, error: &anyhow::Error) -> anyhow::Result<()> {
+    tracing::warn!(which, error = format!("{error:#}"), "{what} was not removed");
+    app.store.ping().await.map_err(|why| anyhow!(why))
 }
 
 /// Objects of a deleted portfolio or account stop being served.
@@ -123,36 +167,54 @@ async fn hide_orphans(connection: &mut PgConnection) -> anyhow::Result<()> {
 }
 
 async fn objects(app: &AppState, connection: &mut PgConnection) -> anyhow::Result<()> {
-    let rows = sqlx::query!(
-        "
-        select object_key
-        from objects
-        where deleted_at is not null
-          and swept_at is null
-        order by deleted_at
-        limit $1
-        ",
-        BATCH,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    for row in rows {
-        let variants = sqlx::query_scalar!("select stored_key from variants where object_key = $1", row.object_key)
-            .fetch_all(&mut *connection)
-            .await?;
-        for key in variants {
-            app.store.delete(&key).await?;
+    let mut last = (DateTime::UNIX_EPOCH, String::new());
+    loop {
+        let rows = sqlx::query_as!(
+            Object,
+            r#"
+            select object_key, kind, deleted_at as "deleted_at!"
+            from objects
+            where deleted_at is not null
+              and swept_at is null
+              and (deleted_at, object_key) > ($1, $2)
+            order by deleted_at, object_key
+            limit $3
+            "#,
+            last.0,
+            last.1,
+            BATCH,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        let Some(row) = rows.last() else { return Ok(()) };
+        last = (row.deleted_at, row.object_key.clone());
+        for row in rows {
+            if let Err(error) = remove_object(app, connection, &row).await {
+                passed_over(app, "an object", &row.object_key, &error).await?;
+            }
         }
-        app.store.delete(&row.object_key).await?;
-        sqlx::query!("delete from variants where object_key = $1", row.object_key).execute(&mut *connection).await?;
-        sqlx::query!("update objects set swept_at = now() where object_key = $1", row.object_key)
-            .execute(&mut *connection)
-            .await?;
     }
+}
+
+struct Object {
+    object_key: String,
+    kind: String,
+    deleted_at: DateTime<Utc>,
+}
+
+async fn remove_object(app: &AppState, connection: &mut PgConnection, object: &Object) -> anyhow::Result<()> {
+    if object.kind != Kind::Document.as_str() {
+        remove_renderings(app, &object.object_key).await?;
+    }
+    app.store.delete(&object.object_key).await?;
+    sqlx::query!("delete from variants where object_key = $1", object.object_key).execute(&mut *connection).await?;
+    sqlx::query!("update objects set swept_at = now() where object_key = $1", object.object_key)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
-/// Renderings that a confirmation may have written before it failed.
+/// Also those that were written and never recorded, because whoever made them failed in between.
 async fn remove_renderings(app: &AppState, object_key: &str) -> anyhow::Result<()> {
     for width in crate::storage::WIDTHS {
         app.store.delete(&keys::variant(object_key, width)).await?;

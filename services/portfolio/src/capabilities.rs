@@ -9,7 +9,7 @@ use moka::future::Cache;
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::AppState;
+use crate::{AppState, users};
 
 /// How old role and capabilities may be.
 const FRESHNESS: Duration = Duration::from_secs(5);
@@ -125,7 +125,7 @@ impl Callers {
         };
         match known {
             Some(Known { role, usable: true, capabilities }) => Ok(Caller { id, role, capabilities }),
-            Some(_) => Err(ApiError::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali")),
+            Some(_) => Err(users::revoked()),
             // The token is genuine, so the account exists: the event that brings it is still on its way.
             None => {
                 self.forget(id).await;

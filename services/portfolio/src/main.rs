@@ -106,8 +106,9 @@ async fn events(command: Events) -> anyhow::Result<()> {
         }
         Events::DeadLetters(DeadLetters::Replay { id }) => {
             let bus = Bus::connect(&settings.events, "portfolio-events").await?;
-            dead_letters::replay(&pool, &bus, id).await?;
-            println!("sent");
+            let applied = dead_letters::replay(&pool, &bus, id).await?;
+            anyhow::ensure!(applied, "dead letter {id} was not applied yet: `list` tells whether it failed again");
+            println!("dead letter {id} was applied");
         }
         Events::Republish { since } => {
             let bus = Bus::connect(&settings.events, "portfolio-events").await?;

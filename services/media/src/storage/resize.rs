@@ -1,14 +1,21 @@
-use grafikarsa_http::{ApiError, ApiResult};
+use std::time::Duration;
 
-use super::serve::Stored;
+use anyhow::{Context as _, anyhow};
+use grafikarsa_http::{ApiError, ApiResult};
+use tokio::time::{Instant, timeout_at};
+
+use super::serve::{Stored, not_found};
 use crate::{
     app::AppState,
-    images::{self, Format},
+    images::{self, Format, Rendering},
     uploads::{
         keys,
         publish::{etag, insert_variant},
     },
 };
+
+/// How long a rendering may take, with all its waiting for room. Anybody can ask for one.
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// The rendering of `object` at `width`: the stored one, or one made now and kept. The object itself when it has no
 /// more pixels than that, or is an animation.
@@ -29,18 +36,48 @@ pub(super) async fn at_width(app: &AppState, object: Stored, width: u32) -> ApiR
         return Ok(Stored { stored_key: variant.stored_key, size: variant.size, etag: variant.etag, ..object });
     }
 
+    let deadline = Instant::now() + TIME_LIMIT;
+    match timeout_at(deadline, make(app, &object, format, width, deadline)).await {
+        Ok(made) => made,
+        Err(_) => Err(ApiError::unavailable().because(anyhow!("a rendering took too long"))),
+    }
+}
+
+async fn make(app: &AppState, object: &Stored, format: Format, width: u32, deadline: Instant) -> ApiResult<Stored> {
     let unavailable = |error: anyhow::Error| ApiError::unavailable().because(error);
+    let room = app.images.room(u64::try_from(object.size).unwrap_or(0), deadline).await.map_err(unavailable)?;
     let original = app.store.get(&object.stored_key, None).await.map_err(unavailable)?;
-    let original = original.ok_or_else(|| ApiError::internal(anyhow::anyhow!("a published object is not stored")))?;
+    let original = original.context("a published object is not stored")?;
     let bytes = original.collect().await.map_err(unavailable)?;
-    let header = images::header(format, &bytes).map_err(ApiError::internal)?;
-    let length = bytes.len();
-    let rendered = app.images.run(header, length, move || images::render(format, &bytes, width)).await?;
+    let memory = images::header(format, &bytes).map_err(ApiError::internal)?.memory;
+    let work = move || images::render(format, &bytes, width);
+    let rendered = app.images.run(memory, &room, deadline, work).await.map_err(unavailable)?;
     let rendered = rendered.map_err(ApiError::internal)?;
+
     let stored_key = keys::variant(&object.object_key, width);
     app.store.put(&stored_key, &object.content_type, rendered.bytes.clone()).await.map_err(unavailable)?;
-    let mut connection = app.db.acquire().await?;
-    insert_variant(&mut connection, &object.object_key, &rendered).await?;
+    if !keep(app, &object.object_key, &rendered).await? {
+        app.store.delete(&stored_key).await.map_err(unavailable)?;
+        return Err(not_found());
+    }
     let size = i64::try_from(rendered.bytes.len()).unwrap_or(i64::MAX);
-    Ok(Stored { stored_key, size, etag: etag(&rendered.bytes), ..object })
+    Ok(Stored { stored_key, size, etag: etag(&rendered.bytes), ..object.clone() })
+}
+
+/// Records the rendering. False when the object was deleted meanwhile, for whoever removes its bytes would not know of
+/// these.
+async fn keep(app: &AppState, object_key: &str, rendered: &Rendering) -> Result<bool, sqlx::Error> {
+    let mut tx = app.db.begin().await?;
+    let object = sqlx::query_scalar!(
+        "select object_key from objects where object_key = $1 and deleted_at is null for share",
+        object_key,
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if object.is_none() {
+        return Ok(false);
+    }
+    insert_variant(&mut tx, object_key, rendered).await?;
+    tx.commit().await?;
+    Ok(true)
 }

@@ -153,7 +153,7 @@ fn is_signed(app: &AppState, key: Key<'_>, asked: &Asked) -> bool {
     }
 }
 
-fn not_found() -> ApiError {
+pub(super) fn not_found() -> ApiError {
     ApiError::not_found("NOT_FOUND", "File tidak ditemukan")
 }
 

@@ -4,7 +4,7 @@ use anyhow::anyhow;
 use axum::extract::State;
 use grafikarsa_http::{ApiError, ApiResult, CurrentUser, Data, DeferredBody, Envelope};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::Instrument as _;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -12,15 +12,14 @@ use uuid::Uuid;
 use super::{
     keys,
     kinds::Kind,
-    publish::{self, Refused},
+    publish::{self, Inspected, Refused},
     rights,
 };
 use crate::app::AppState;
 
-/// How long a confirmation works alone. If its process dies, another one may take over after this.
-const CLAIM_SECONDS: f64 = 15.0;
-/// How long a confirmation waits for another one of the same upload to end.
-const WAIT: Duration = Duration::from_secs(20);
+/// How much longer than its deadline a confirmation keeps the upload to itself, for the commit. If its process dies,
+/// another one may take over after this.
+const MARGIN: Duration = Duration::from_secs(3);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Deserialize, ToSchema)]
@@ -69,13 +68,15 @@ pub(crate) async fn confirm(
     user: CurrentUser,
     body: DeferredBody<ConfirmRequest>,
 ) -> ApiResult<Data<Confirmed>> {
+    // From the beginning of the request, like the time limit around it, which must not answer before this is over.
+    let deadline = Instant::now() + app.confirm_time_limit;
     let request = body.read().await?;
     let id = request.upload_id.ok_or_else(|| ApiError::syntax("upload_id", "ID unggahan wajib diisi"))?;
     let key = request.object_key.ok_or_else(|| ApiError::syntax("object_key", "Kunci objek wajib diisi"))?;
-    let (upload, claim) = claim(&app, id, user.id, &key).await?;
+    let (upload, claim) = claim(&app, id, user.id, &key, deadline).await?;
     // In a task of its own: a client that hangs up must not leave the upload claimed.
     let work = async move {
-        let result = settle(&app, &upload, claim, user.id).await;
+        let result = settle(&app, &upload, claim, user.id, deadline).await;
         if let Err(error) = &result
             && error.code() != "UPLOAD_ALREADY_CONFIRMED"
         {
@@ -96,8 +97,7 @@ pub(crate) async fn confirm(
 }
 
 /// Takes the upload for this confirmation alone. While another one is at work, waits for how it ends.
-async fn claim(app: &AppState, id: Uuid, user: Uuid, key: &str) -> ApiResult<(Upload, Uuid)> {
-    let deadline = Instant::now() + WAIT;
+async fn claim(app: &AppState, id: Uuid, user: Uuid, key: &str, deadline: Instant) -> ApiResult<(Upload, Uuid)> {
     let claim = Uuid::now_v7();
     loop {
         let upload = find(app, id, user, key).await?;
@@ -112,7 +112,7 @@ async fn claim(app: &AppState, id: Uuid, user: Uuid, key: &str) -> ApiResult<(Up
             ",
             id,
             claim,
-            CLAIM_SECONDS,
+            (deadline.saturating_duration_since(Instant::now()) + MARGIN).as_secs_f64(),
         )
         .execute(&app.db)
         .await?
@@ -176,26 +176,34 @@ pub(super) fn already_confirmed() -> ApiError {
     ApiError::bad_request("UPLOAD_ALREADY_CONFIRMED", "Unggahan sudah dikonfirmasi")
 }
 
-async fn settle(app: &AppState, upload: &Upload, claim: Uuid, user: Uuid) -> ApiResult<()> {
-    if let Some(portfolio) = upload.portfolio_id {
-        rights::require_edit(app, portfolio, user).await?;
-    }
-    let staging = keys::staging(upload.id);
-    let unavailable = |error: anyhow::Error| ApiError::unavailable().because(error);
-    let object = app.store.get(&staging, None).await.map_err(unavailable)?;
-    let object = object
-        .ok_or_else(|| ApiError::bad_request("OBJECT_NOT_FOUND", "File belum diunggah, silakan unggah kembali"))?;
-    match publish::inspect(app, upload, object).await {
-        Ok(inspected) => publish::publish(app, upload, claim, inspected).await?,
-        Err(Refused::Unavailable(error)) => return Err(unavailable(error)),
+/// The limit of a confirmation is over before it could commit: the client may try again.
+pub(super) fn late() -> ApiError {
+    ApiError::unavailable().because(anyhow!("a confirmation took too long"))
+}
+
+async fn settle(app: &AppState, upload: &Upload, claim: Uuid, user: Uuid, deadline: Instant) -> ApiResult<()> {
+    let file = timeout_at(deadline, prepare(app, upload, user, deadline)).await;
+    match file.unwrap_or_else(|_| Err(late().into())) {
+        Ok(file) => publish::commit(app, upload, claim, file, deadline).await?,
+        Err(Refused::ForNow(error)) => return Err(error),
         Err(Refused::File(error)) => {
             fail(app, upload, claim, error.code()).await?;
-            remove_staging(app, upload.id).await;
+            remove_staging(app, upload.id);
             return Err(error);
         }
     }
-    remove_staging(app, upload.id).await;
+    remove_staging(app, upload.id);
     Ok(())
+}
+
+/// Everything before the commit, which leaves nothing that counts.
+async fn prepare(app: &AppState, upload: &Upload, user: Uuid, deadline: Instant) -> Result<Inspected, Refused> {
+    if let Some(portfolio) = upload.portfolio_id {
+        rights::require_edit(app, portfolio, user).await?;
+    }
+    let file = publish::inspect(app, upload, deadline).await?;
+    publish::write(app, upload, &file).await?;
+    Ok(file)
 }
 
 /// Nobody can confirm a file that was refused; only the confirmation at work says so.
@@ -211,11 +219,14 @@ async fn fail(app: &AppState, upload: &Upload, claim: Uuid, why: &str) -> ApiRes
     Ok(())
 }
 
-/// Best effort: what stays is swept later.
-async fn remove_staging(app: &AppState, upload: Uuid) {
-    if let Err(error) = app.store.delete(&keys::staging(upload)).await {
-        tracing::warn!(%upload, error = format!("{error:#}"), "a staging object stays until it is swept");
-    }
+/// Best effort, and nothing that the answer waits for: what stays is swept later.
+fn remove_staging(app: &AppState, upload: Uuid) {
+    let store = app.store.clone();
+    tokio::spawn(async move {
+        if let Err(error) = store.delete(&keys::staging(upload)).await {
+            tracing::warn!(%upload, error = format!("{error:#}"), "a staging object stays until it is swept");
+        }
+    });
 }
 
 /// Lets the client try again at once. If this fails, too, the claim runs out by itself.

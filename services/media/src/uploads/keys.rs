@@ -28,6 +28,11 @@ impl<'a> Key<'a> {
         (known && is_uuid(scope) && is_uuid(id) && plain).then_some(Self { text, folder })
     }
 
+    /// Reads a key that clients may name in requests of their own. Pictures of messages and changelogs go with these.
+    pub(crate) fn parse_named(text: &'a str) -> Option<Self> {
+        Self::parse(text).filter(|key| key.folder != CHANGELOG && key.folder != Kind::ChatImage.folder())
+    }
+
     /// Documents follow their portfolio's visibility; pictures are for everybody who knows the key.
     pub(crate) fn is_document(self) -> bool {
         self.folder == Kind::Document.folder()
@@ -65,6 +70,24 @@ mod tests {
         assert_eq!(Key::parse(&staging(Uuid::now_v7())), None);
         assert_eq!(Key::parse(&variant(&key, 64)), None);
         assert_eq!(new(Kind::Document, Uuid::now_v7(), "text/html"), None);
+    }
+
+    #[test]
+    fn clients_name_keys_of_five_folders() {
+        let id = "0f6c2a10-0000-4000-8000-000000000001";
+        for (folder, named) in [
+            ("avatars", true),
+            ("banners", true),
+            ("thumbnails", true),
+            ("portfolio-images", true),
+            ("documents", true),
+            ("chat-images", false),
+            ("changelog-images", false),
+        ] {
+            let key = format!("{folder}/{id}/{id}.jpg");
+            assert!(Key::parse(&key).is_some(), "{folder}");
+            assert_eq!(Key::parse_named(&key).is_some(), named, "{folder}");
+        }
     }
 
     #[test]

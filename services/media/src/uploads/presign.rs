@@ -1,14 +1,16 @@
 use axum::extract::State;
-use grafikarsa_http::{ApiError, ApiResult, CurrentUser, Data, DeferredBody, Envelope, FieldErrors, required_text};
+use grafikarsa_http::{
+    ApiError, ApiResult, Counter, CurrentUser, Data, DeferredBody, Envelope, FieldErrors, Limit, required_text,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{keys, kinds::Kind, rights};
-use crate::{app::AppState, limits, store::PRESIGNED};
+use crate::{app::AppState, store::PRESIGNED};
 
-/// Requests of a user per minute.
-const PER_MINUTE: i32 = 120;
+/// Requests of a user.
+const PRESIGNS: Limit = Limit::new(120, 60);
 /// Uploads of a user that wait for their confirmation.
 const MAX_OPEN: i64 = 60;
 
@@ -67,7 +69,7 @@ pub(crate) async fn presign(
     user: CurrentUser,
     body: DeferredBody<PresignRequest>,
 ) -> ApiResult<Data<Presigned>> {
-    limits::hit(&app.db, "presign", &user.id.to_string(), PER_MINUTE, 60.0).await?;
+    Counter::new("presign", PRESIGNS, user.id).hit(&app.db).await?;
     let wanted = check(body.read().await?)?;
     if let Some(portfolio) = wanted.portfolio {
         rights::require_edit(&app, portfolio, user.id).await?;

@@ -9,16 +9,17 @@ use grafikarsa_http::{ApiError, ApiResult};
 use proto_events::media::v1::{UploadConfirmed, Variant};
 use sha2::{Digest as _, Sha256};
 use sqlx::PgConnection;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    confirm::{Upload, already_confirmed},
+    confirm::{Upload, already_confirmed, late},
     contents, keys,
+    kinds::Kind,
 };
 use crate::{
     app::AppState,
-    images::{self, BadImage, Format, Rendering},
-    store::Object,
+    images::{self, BadImage, Format, Rendering, pool::Room},
 };
 
 /// How long the answer waits until portfolio has set its fields. The event is durable either way.
@@ -32,26 +33,44 @@ pub(super) struct Inspected {
     size: Option<(u32, u32)>,
     placeholder: Option<String>,
     variants: Vec<Rendering>,
+    /// For as long as the bytes are held.
+    #[expect(dead_code, reason = "it is held, not read")]
+    room: Room,
 }
 
 /// Why a file is not published.
 pub(super) enum Refused {
-    /// It will never be.
+    /// It never will be.
     File(ApiError),
-    /// Nothing is known about it.
-    Unavailable(anyhow::Error),
+    /// It may be tried again.
+    ForNow(ApiError),
+}
+
+impl From<ApiError> for Refused {
+    fn from(error: ApiError) -> Self {
+        Self::ForNow(error)
+    }
 }
 
 impl From<anyhow::Error> for Refused {
     fn from(error: anyhow::Error) -> Self {
-        Self::Unavailable(error)
+        Self::ForNow(ApiError::unavailable().because(error))
     }
 }
 
+/// An archive's list of contents takes several times its bytes when it is read.
+const TIMES_ARCHIVE: u64 = 8;
+
 /// Checks size, type and picture. The bytes that were checked are the ones that are published: another PUT of the same
 /// URL meanwhile changes nothing.
-pub(super) async fn inspect(app: &AppState, upload: &Upload, object: Object) -> Result<Inspected, Refused> {
+pub(super) async fn inspect(app: &AppState, upload: &Upload, deadline: Instant) -> Result<Inspected, Refused> {
     let declared = u64::try_from(upload.declared_size).unwrap_or(0);
+    let room = app.images.room(declared, deadline).await?;
+    let object = app
+        .store
+        .get(&keys::staging(upload.id), None)
+        .await?
+        .ok_or_else(|| ApiError::bad_request("OBJECT_NOT_FOUND", "File belum diunggah, silakan unggah kembali"))?;
     if object.size > declared {
         let message = "Ukuran file melebihi yang didaftarkan";
         return Err(Refused::File(ApiError::bad_request("FILE_TOO_LARGE", message)));
@@ -60,25 +79,33 @@ pub(super) async fn inspect(app: &AppState, upload: &Upload, object: Object) -> 
         return Err(invalid("File tidak terunggah seluruhnya"));
     }
     let bytes = object.collect().await?;
-    let found = contents::sniff(&bytes).filter(|found| upload.kind.content_types().contains(found));
+    let found = if upload.kind == Kind::Document {
+        let file = bytes.clone();
+        let work = move || Ok(contents::sniff(&file));
+        app.images.run(TIMES_ARCHIVE * declared, &room, deadline, work).await?.map_err(refused)?
+    } else {
+        contents::sniff(&bytes)
+    };
+    let found = found.filter(|found| upload.kind.content_types().contains(found));
     let Some(content_type) = found else {
         let message = "Isi file bukan tipe yang diperbolehkan";
         return Err(Refused::File(ApiError::bad_request("INVALID_CONTENT_TYPE", message)));
     };
     let Some(format) = Format::of(content_type) else {
-        return Ok(Inspected { content_type, bytes, size: None, placeholder: None, variants: Vec::new() });
+        return Ok(Inspected { content_type, bytes, size: None, placeholder: None, variants: Vec::new(), room });
     };
     let header = images::header(format, &bytes).map_err(refused)?;
     let widths = upload.kind.variant_widths();
-    let length = bytes.len();
     let work = move || images::publish(format, &bytes, header, widths);
-    let picture = app.images.run(header, length, work).await?.map_err(refused)?;
+    // The cleaned copy is as large as the file.
+    let picture = app.images.run(header.memory + declared, &room, deadline, work).await?.map_err(refused)?;
     Ok(Inspected {
         content_type,
         bytes: picture.bytes,
         size: Some((picture.width, picture.height)),
         placeholder: Some(picture.placeholder),
         variants: picture.variants,
+        room,
     })
 }
 
@@ -94,18 +121,26 @@ fn invalid(message: &'static str) -> Refused {
     Refused::File(ApiError::bad_request("INVALID_FILE", message))
 }
 
-/// Writes the objects, then commits rows and event together. Until the commit nobody can see the objects, and a
-/// repetition writes the same ones again.
-pub(super) async fn publish(app: &AppState, upload: &Upload, claim: Uuid, file: Inspected) -> ApiResult<()> {
-    let unavailable = |error: anyhow::Error| ApiError::unavailable().because(error);
-    let size = i64::try_from(file.bytes.len()).map_err(ApiError::internal)?;
-    let etag = etag(&file.bytes);
-    app.store.put(&upload.object_key, file.content_type, file.bytes.clone()).await.map_err(unavailable)?;
+/// Writes the objects. Until the commit nobody can see them, and a repetition writes the same ones again.
+pub(super) async fn write(app: &AppState, upload: &Upload, file: &Inspected) -> anyhow::Result<()> {
+    app.store.put(&upload.object_key, file.content_type, file.bytes.clone()).await?;
     for variant in &file.variants {
         let key = keys::variant(&upload.object_key, variant.width);
-        app.store.put(&key, file.content_type, variant.bytes.clone()).await.map_err(unavailable)?;
+        app.store.put(&key, file.content_type, variant.bytes.clone()).await?;
     }
+    Ok(())
+}
 
+/// Commits rows and event together, unless `deadline` is over: the client is being told then that nothing happened.
+pub(super) async fn commit(
+    app: &AppState,
+    upload: &Upload,
+    claim: Uuid,
+    file: Inspected,
+    deadline: Instant,
+) -> ApiResult<()> {
+    let size = i64::try_from(file.bytes.len()).map_err(ApiError::internal)?;
+    let etag = etag(&file.bytes);
     let mut tx = app.db.begin().await?;
     let won = sqlx::query!(
         "
@@ -155,11 +190,16 @@ pub(super) async fn publish(app: &AppState, upload: &Upload, claim: Uuid, file: 
     let event = outbox::append(&mut tx, &announcement(app, upload, &file, size), upload.id, 1).await?;
     // Before the commit, or the signal could come before anybody listens.
     let applied = app.bus.await_applied(event).await.map_err(|error| ApiError::unavailable().because(error))?;
+    if Instant::now() >= deadline {
+        return Err(late());
+    }
     tx.commit().await?;
     tracing::info!(
         upload = %upload.id, kind = upload.kind.as_str(), content_type = file.content_type, size,
         "an upload was published"
     );
+    // Others may need the room more than this wait does.
+    drop(file);
     if !applied.wait(APPLIED).await {
         tracing::warn!(upload = %upload.id, "portfolio has not applied the upload yet");
     }

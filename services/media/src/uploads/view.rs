@@ -36,7 +36,7 @@ pub(crate) async fn presign_view(
     Query(query): Query<ViewQuery>,
 ) -> ApiResult<Data<View>> {
     let text = query.object_key.unwrap_or_default();
-    let key = Key::parse(&text).ok_or_else(|| ApiError::syntax("object_key", "Kunci objek tidak valid"))?;
+    let key = Key::parse_named(&text).ok_or_else(|| ApiError::syntax("object_key", "Kunci objek tidak valid"))?;
     let not_found = || ApiError::not_found("OBJECT_NOT_FOUND", "File tidak ditemukan");
     let object =
         sqlx::query!("select portfolio_id from objects where object_key = $1 and deleted_at is null", key.text,)

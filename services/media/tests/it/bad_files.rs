@@ -10,7 +10,7 @@ async fn a_webp_named_jpg_is_served_as_what_it_is() {
     let siti = app.student("siti").await;
     let webp = files::picture(30, 30, ImageFormat::WebP);
     let promise = app.upload(&siti, "avatar", "image/jpeg", &webp, None).await;
-    assert!(promise.key.ends_with(".jpg"));
+    assert_eq!(promise.key.rsplit('.').next(), Some("jpg"));
     assert_eq!(app.storage(&promise.key).await.header("content-type"), "image/webp");
 }
 

@@ -92,3 +92,17 @@ async fn a_link_opens_one_document_for_those_who_may_see_it() {
     let unknown = format!("documents/{portfolio}/{portfolio}.pdf");
     assert_eq!(link(&app, &siti, &unknown).await.error(), (404, "OBJECT_NOT_FOUND"));
 }
+
+#[tokio::test]
+async fn links_are_made_for_the_five_folders_of_people_and_portfolios() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let picture = files::png(40, 40);
+    let avatar = app.upload(&siti, "avatar", "image/png", &picture, None).await.key;
+    assert_eq!(link(&app, &siti, &avatar).await.status, 200);
+    let of_a_message = app.upload(&siti, "chat_image", "image/png", &picture, None).await.key;
+    let of_a_changelog = of_a_message.replace("chat-images", "changelog-images");
+    for key in [&*of_a_message, &of_a_changelog, "staging/x", "", "%00"] {
+        assert_eq!(link(&app, &siti, key).await.error(), (400, "VALIDATION_ERROR"), "{key}");
+    }
+}

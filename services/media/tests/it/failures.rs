@@ -1,5 +1,7 @@
 //! What goes wrong around an upload costs nothing.
 
+use std::time::Duration;
+
 use grafikarsa_devstack::testing::Stack;
 
 use crate::{
@@ -64,4 +66,47 @@ async fn a_confirmation_whose_process_died_is_taken_over() {
     app.media.restart().await;
     assert_eq!(app.confirm(&siti, &promise).await.status, 200);
     assert_eq!(app.storage(&promise.key).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_confirmation_that_comes_too_late_to_its_commit_has_not_happened() {
+    let mut stack = Stack::new().await;
+    stack.set("CONFIRM_TIME_LIMIT", "1s");
+    let app = TestApp::on(stack).await;
+    let siti = app.student("siti").await;
+    let bytes = files::png(50, 50);
+    let promise = app.promise(&siti, "avatar", "image/png", bytes.len(), None).await;
+    assert_eq!(app.put(&promise, &bytes).await, 200);
+    let mut tx = app.pool.begin().await.unwrap();
+    sqlx::query("lock table objects in share mode").execute(&mut *tx).await.unwrap();
+    let (answer, ()) = tokio::join!(app.confirm(&siti, &promise), async {
+        app.somebody_waits_for_a_lock().await;
+        // Until the limit is over, and shorter than a wait for a lock may be.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        tx.rollback().await.unwrap();
+    });
+    assert_eq!(answer.error(), (503, "SERVICE_UNAVAILABLE"));
+    assert_eq!(app.count("select count(*) from objects").await, 0);
+    assert_eq!(app.count("select count(*) from outbox").await, 0);
+    assert_eq!(app.count("select count(*) from uploads where state = 'issued' and claimed_until is null").await, 1);
+    assert_eq!(app.storage(&promise.key).await.status, 404);
+    // Nothing was consumed.
+    eventually("it is confirmed in time", async || app.confirm(&siti, &promise).await.status == 200).await;
+    assert_eq!(app.storage(&promise.key).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_confirmation_without_time_takes_nothing() {
+    let mut stack = Stack::new().await;
+    stack.set("CONFIRM_TIME_LIMIT", "0s");
+    let mut app = TestApp::on(stack).await;
+    let siti = app.student("siti").await;
+    let bytes = files::png(50, 50);
+    let promise = app.promise(&siti, "avatar", "image/png", bytes.len(), None).await;
+    assert_eq!(app.put(&promise, &bytes).await, 200);
+    assert_eq!(app.confirm(&siti, &promise).await.error(), (503, "SERVICE_UNAVAILABLE"));
+    assert_eq!(app.count("select count(*) from uploads where state = 'issued' and claimed_until is null").await, 1);
+    app.media.terminate().await;
+    app.media = app.stack.spawn_with("media", &[("CONFIRM_TIME_LIMIT", "15s")]).await;
+    assert_eq!(app.confirm(&siti, &promise).await.status, 200);
 }

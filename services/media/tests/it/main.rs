@@ -15,4 +15,5 @@ mod files;
 mod presign;
 mod storage;
 mod support;
+mod sweeps;
 mod widths;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use crate::{
     files,
-    support::{Promise, TestApp, wish},
+    support::{Promise, TestApp, eventually, wish},
 };
 
 #[tokio::test]
@@ -16,7 +16,8 @@ async fn a_promise_says_where_and_how_to_put_the_file() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let data = &answer.body["data"];
     let key = data["object_key"].as_str().unwrap();
-    assert!(key.starts_with(&format!("avatars/{}/", siti.id)) && key.ends_with(".webp"), "{key}");
+    assert!(key.starts_with(&format!("avatars/{}/", siti.id)), "{key}");
+    assert_eq!(key.rsplit('.').next(), Some("webp"));
     let url = data["presigned_url"].as_str().unwrap();
     assert!(url.starts_with(app.stack.nginx().await.as_str()), "{url}");
     assert!(!url.contains(key), "staging is not the published key");
@@ -89,6 +90,43 @@ async fn only_the_owner_and_managers_upload_into_a_portfolio() {
     assert_eq!(app.presign(&app.admin, &into(portfolio)).await.status, 200);
     assert_eq!(app.presign(&budi, &into(portfolio)).await.error(), (403, "FORBIDDEN"));
     assert_eq!(app.presign(&siti, &into(Uuid::now_v7())).await.error(), (404, "PORTFOLIO_NOT_FOUND"));
+}
+
+#[tokio::test]
+async fn a_holder_of_portfolios_uploads_into_everybodys_and_another_holder_does_not() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let (tata, tono) = (app.holder("tata", "portfolios").await, app.holder("tono", "moderation").await);
+    let portfolio = app.portfolio_of(&siti).await;
+    app.publish(&siti, portfolio).await;
+    for kind in ["thumbnail", "portfolio_image"] {
+        let refused = app.presign(&tono, &wish(kind, "image/png", 10, Some(portfolio))).await;
+        assert_eq!(refused.error(), (403, "FORBIDDEN"));
+        let promise = app.upload(&tata, kind, "image/png", &files::png(40, 40), Some(portfolio)).await;
+        // Under the portfolio, whoever uploads.
+        assert!(promise.key.contains(&format!("/{portfolio}/")), "{}", promise.key);
+    }
+    let path = format!("/api/v1/portfolios/id/{portfolio}");
+    let detail = app.door(Method::GET, &path, Some(&siti)).send().await.body["data"].clone();
+    assert!(detail["thumbnail_url"].as_str().is_some_and(|url| url.contains("/thumbnails/")), "{detail}");
+    assert_eq!(detail["status"], "published", "a manager's change needs no review");
+}
+
+#[tokio::test]
+async fn a_right_that_was_withdrawn_since_the_promise_is_gone() {
+    let app = TestApp::spawn().await;
+    let (siti, tata) = (app.student("siti").await, app.holder("tata", "portfolios").await);
+    let portfolio = app.portfolio_of(&siti).await;
+    let bytes = files::png(40, 40);
+    let promise = app.promise(&tata, "thumbnail", "image/png", bytes.len(), Some(portfolio)).await;
+    assert_eq!(app.put(&promise, &bytes).await, 200);
+    sqlx::query("delete from user_special_roles").execute(&app.stack.pool("portfolio").await).await.unwrap();
+    // portfolio may know the right for some seconds more.
+    let path = format!("/api/v1/portfolios/id/{portfolio}");
+    eventually("the right is gone", async || app.door(Method::GET, &path, Some(&tata)).send().await.status == 403)
+        .await;
+    assert_eq!(app.confirm(&tata, &promise).await.error(), (403, "FORBIDDEN"));
+    assert_eq!(app.count("select count(*) from objects").await, 0);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use grafikarsa_devstack::testing::{ADMIN, Running, Stack, http_client};
+use grafikarsa_devstack::testing::{ADMIN, Running, Shared, Stack, VARIABLE, http_client};
 use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -22,7 +22,8 @@ const PASSWORD: &str = "rahasia-sekali";
 /// The three services with a database, a bucket and a door of their own.
 pub struct TestApp {
     pub stack: Stack,
-    pub auth: Running,
+    #[expect(dead_code, reason = "it runs for as long as this is held")]
+    auth: Running,
     pub portfolio: Running,
     pub media: Running,
     pub pool: PgPool,
@@ -65,6 +66,29 @@ impl TestApp {
         self.login(name, PASSWORD).await
     }
 
+    /// A student with a special role of this capability.
+    pub async fn holder(&self, name: &str, capability: &str) -> Person {
+        let person = self.student(name).await;
+        let role = Uuid::now_v7();
+        let pool = self.stack.pool("portfolio").await;
+        let mut tx = pool.begin().await.unwrap();
+        sqlx::query("insert into special_roles (id, nama, capabilities) values ($1, $2, array[$3])")
+            .bind(role)
+            .bind(format!("Peran {name}"))
+            .bind(capability)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        sqlx::query("insert into user_special_roles (user_id, special_role_id) values ($1, $2)")
+            .bind(person.id)
+            .bind(role)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        tx.commit().await.unwrap();
+        person
+    }
+
     async fn login(&self, username: &str, password: &str) -> Person {
         let body = json!({ "username": username, "password": password });
         let answer = self.door(Method::POST, "/api/v1/auth/login", None).json(&body).send().await;
@@ -101,19 +125,12 @@ impl TestApp {
 
     /// A request through nginx.
     pub fn door(&self, method: Method, path: &str, who: Option<&Person>) -> Call {
-        self.call(self.http.request(method, self.door.join(path).unwrap()), who)
+        Call::of(self.http.request(method, self.door.join(path).unwrap()), who)
     }
 
     /// A request to the media service itself.
     pub fn media(&self, method: Method, path: &str, who: Option<&Person>) -> Call {
-        self.call(self.http.request(method, self.media.public_url().join(path).unwrap()), who)
-    }
-
-    fn call(&self, request: RequestBuilder, who: Option<&Person>) -> Call {
-        Call(match who {
-            Some(person) => request.bearer_auth(&person.token),
-            None => request,
-        })
+        Call::of(self.http.request(method, self.media.public_url().join(path).unwrap()), who)
     }
 
     pub async fn presign(&self, who: &Person, body: &Value) -> Answer {
@@ -187,6 +204,19 @@ impl TestApp {
         answer
     }
 
+    /// Whether the store holds bytes under this key, whatever the database says.
+    pub fn is_in_store(&self, key: &str) -> bool {
+        let shared: Shared = serde_json::from_str(&std::env::var(VARIABLE).unwrap()).unwrap();
+        shared.store.join("objects").join(&self.stack.installation.bucket).join(key).exists()
+    }
+
+    /// Waits until somebody else waits for a lock in the database.
+    pub async fn somebody_waits_for_a_lock(&self) {
+        let waiting = "select count(*) from pg_stat_activity
+                       where datname = current_database() and wait_event_type = 'Lock'";
+        eventually("somebody waits for a lock", async || self.count(waiting).await > 0).await;
+    }
+
     pub async fn sql(&self, statement: &'static str) {
         sqlx::raw_sql(statement).execute(&self.pool).await.expect(statement);
     }
@@ -222,6 +252,13 @@ pub fn wish(kind: &str, mime: &str, size: usize, portfolio: Option<Uuid>) -> Val
 pub struct Call(RequestBuilder);
 
 impl Call {
+    fn of(request: RequestBuilder, who: Option<&Person>) -> Self {
+        Self(match who {
+            Some(person) => request.bearer_auth(&person.token),
+            None => request,
+        })
+    }
+
     pub fn json(self, body: &Value) -> Self {
         Self(self.0.json(body))
     }

@@ -29,22 +29,12 @@ async fn a_picture_is_scaled_down_in_its_own_format_and_kept() {
 async fn the_real_photograph_is_scaled_as_a_jpeg() {
     let app = TestApp::spawn().await;
     let key = app.upload(&app.admin, "banner", "image/jpeg", files::CAMERA, None).await.key;
-    let answers =
-        join_all([64, 640, 1920].map(|width| app.storage(&format!("{key}?w={width}")).into_width(width))).await;
-    for (width, header) in answers {
+    join_all([64, 640, 1920].map(async |width| {
+        let scaled = app.storage(&format!("{key}?w={width}")).await;
+        let header = turbojpeg::read_header(&scaled.bytes).unwrap();
         assert_eq!((header.width, header.height), (width, width));
-    }
-}
-
-/// Reads the size of the JPEG that is answered.
-trait IntoWidth {
-    async fn into_width(self, width: usize) -> (usize, turbojpeg::DecompressHeader);
-}
-
-impl<F: Future<Output = crate::support::Stored>> IntoWidth for F {
-    async fn into_width(self, width: usize) -> (usize, turbojpeg::DecompressHeader) {
-        (width, turbojpeg::read_header(&self.await.bytes).unwrap())
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -74,4 +64,21 @@ async fn a_width_that_is_not_listed_is_refused() {
         assert_eq!(answer.status, 400, "{width}");
         assert!(String::from_utf8_lossy(&answer.bytes).contains("VALIDATION_ERROR"));
     }
+}
+
+#[tokio::test]
+async fn a_rendering_does_not_outlive_an_object_that_is_deleted_meanwhile() {
+    let app = TestApp::spawn().await;
+    let key = app.upload(&app.admin, "banner", "image/png", &files::png(300, 100), None).await.key;
+    let mut tx = app.pool.begin().await.unwrap();
+    sqlx::query("update objects set deleted_at = now()").execute(&mut *tx).await.unwrap();
+    let path = format!("{key}?w=64");
+    let (scaled, ()) = tokio::join!(app.storage(&path), async {
+        app.somebody_waits_for_a_lock().await;
+        assert!(app.is_in_store(&format!("variants/64/{key}")));
+        tx.commit().await.unwrap();
+    });
+    assert_eq!((scaled.status, scaled.header("cache-control")), (404, "no-store"));
+    assert_eq!(app.count("select count(*) from variants").await, 0);
+    assert!(!app.is_in_store(&format!("variants/64/{key}")));
 }

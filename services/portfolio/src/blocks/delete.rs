@@ -2,7 +2,7 @@ use axum::extract::State;
 use grafikarsa_http::{ApiResult, Data, Envelope, Nothing, Path};
 use uuid::Uuid;
 
-use super::{stored_url, unreferenced};
+use super::unreferenced;
 use crate::{
     AppState,
     capabilities::Caller,
@@ -43,7 +43,7 @@ pub async fn delete(
     .execute(&mut *tx)
     .await?;
     content::changed(&mut tx, &portfolio, (&caller).into(), &app.rules).await?;
-    let dropped = unreferenced(&mut tx, id, stored_url(&removed.payload, &app.rules.storage_base)).await?;
+    let dropped = unreferenced(&mut tx, id, &removed.payload, &app.rules.storage_base).await?;
     events::released(&mut tx, portfolio.state(), dropped).await?;
     tx.commit().await?;
     Ok(Data::none())

@@ -111,8 +111,8 @@ async fn normalise(
     let context =
         Context { portfolio: portfolio.id, storage_base: &rules.storage_base, own_hosts: &rules.own_hosts, before };
     let normalised = payload::normalise(errors, block_type, value, &context);
-    if let Some((url, content_types)) = &normalised.document {
-        let object = storage::confirmed_object(app, connection, url).await?;
+    if let Some((key, content_types)) = &normalised.document {
+        let object = storage::confirmed_object(app, connection, key).await?;
         let fits = object.is_some_and(|object| {
             object.kind == "document"
                 && object.portfolio_id == Some(portfolio.id)
@@ -125,29 +125,32 @@ async fn normalise(
     Ok(normalised)
 }
 
-/// The address that `payload` shows of this portfolio's own objects.
-fn stored_url(payload: &Value, storage_base: &str) -> Option<String> {
-    let url = payload.get("url")?.as_str()?;
-    storage::key_of(storage_base, url).map(|_| url.to_owned())
+/// What `payload` shows of our own storage.
+fn stored_path(payload: &Value, storage_base: &str) -> Option<String> {
+    storage::path_of(storage_base, payload.get("url")?.as_str()?)
 }
 
-/// `url`, if no block of the portfolio shows it any more: blocks can be duplicated in the editor.
+/// The address of what a changed or removed block showed, if no block of the portfolio refers to it any more: blocks
+/// can be duplicated in the editor, and show the same object at another width.
 async fn unreferenced(
     connection: &mut PgConnection,
     portfolio: Uuid,
-    url: Option<String>,
+    before: &Value,
+    storage_base: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
-    let Some(url) = url else { return Ok(Vec::new()) };
-    let used = sqlx::query_scalar!(
+    let Some(path) = stored_path(before, storage_base) else { return Ok(Vec::new()) };
+    let payloads = sqlx::query!(
         r#"
-        select exists (
-            select 1 from content_blocks where portfolio_id = $1 and payload ->> 'url' = $2
-        ) as "used!"
+        select payload ->> 'url' as url, strpos(payload::text, $2) > 0 as "mentions_it!"
+        from content_blocks
+        where portfolio_id = $1
         "#,
         portfolio,
-        url,
+        path,
     )
-    .fetch_one(connection)
+    .fetch_all(connection)
     .await?;
-    Ok(if used { Vec::new() } else { vec![url] })
+    let refers = |url: &str| storage::path_of(storage_base, url).as_ref() == Some(&path);
+    let used = payloads.iter().any(|row| row.mentions_it || row.url.as_deref().is_some_and(refers));
+    Ok(if used { Vec::new() } else { vec![format!("{storage_base}/{path}")] })
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{ContentBlock, normalise, not_found, payload::BlockType, stored_url, unreferenced};
+use super::{ContentBlock, normalise, not_found, payload::BlockType, unreferenced};
 use crate::{
     AppState,
     capabilities::Caller,
@@ -68,7 +68,7 @@ pub async fn update(
     .execute(&mut *tx)
     .await?;
     content::changed(&mut tx, &portfolio, (&caller).into(), &app.rules).await?;
-    let dropped = unreferenced(&mut tx, id, stored_url(&before.payload, &app.rules.storage_base)).await?;
+    let dropped = unreferenced(&mut tx, id, &before.payload, &app.rules.storage_base).await?;
     events::released(&mut tx, portfolio.state(), dropped).await?;
     let after = ContentBlock::find(&mut *tx, id, block_id).await?.ok_or_else(not_found)?;
     tx.commit().await?;

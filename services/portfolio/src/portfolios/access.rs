@@ -1,7 +1,7 @@
 //! Who may do what with a portfolio.
 
 use grafikarsa_http::{ApiError, ApiResult};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
 use super::{Status, events::State};
@@ -27,7 +27,7 @@ pub fn not_found() -> ApiError {
 }
 
 /// The portfolio `id`, for the checks that come before the body is read.
-pub async fn find(db: &PgPool, id: Uuid) -> ApiResult<Loaded> {
+pub async fn find(executor: impl PgExecutor<'_>, id: Uuid) -> ApiResult<Loaded> {
     let portfolio = sqlx::query_as!(
         Loaded,
         r#"
@@ -47,7 +47,7 @@ pub async fn find(db: &PgPool, id: Uuid) -> ApiResult<Loaded> {
         "#,
         id,
     )
-    .fetch_optional(db)
+    .fetch_optional(executor)
     .await?;
     portfolio.ok_or_else(not_found)
 }

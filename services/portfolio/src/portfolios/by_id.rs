@@ -17,9 +17,12 @@ use crate::{AppState, capabilities::Caller};
     responses((status = 200, body = Envelope<PortfolioDetail>)),
 )]
 pub async fn by_id(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<PortfolioDetail>> {
-    let portfolio = access::find(&app.db, id).await?;
+    let mut snapshot = detail::snapshot(&app.db).await?;
+    let portfolio = access::find(&mut *snapshot, id).await?;
     if !portfolio.is_owned_by(&caller) && !access::is_reviewer(portfolio.status, &caller) {
         return Err(ApiError::forbidden());
     }
-    Ok(Data::new(detail::load(&app.db, id, &caller).await?))
+    let detail = detail::load(&mut snapshot, id, &caller).await?;
+    snapshot.commit().await?;
+    Ok(Data::new(detail))
 }

@@ -83,8 +83,9 @@ pub async fn create(
         .execute(&mut *tx)
         .await?;
     events::created(&mut tx, events::State { id, owner, version: 1, status: Status::Draft }).await?;
+    let created = detail::load(&mut tx, id, &caller).await?;
     tx.commit().await?;
-    Ok(Data::created(detail::load(&app.db, id, &caller).await?))
+    Ok(Data::created(created))
 }
 
 /// Inserts the row under the first free slug. A change of another portfolio's title may take the slug in between: the

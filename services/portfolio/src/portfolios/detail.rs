@@ -1,7 +1,7 @@
 use axum::extract::State;
 use grafikarsa_http::{ApiResult, Data, Envelope, Path, Query, clean};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgPool, QueryBuilder};
+use sqlx::{PgConnection, PgPool, PgTransaction, QueryBuilder};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -49,6 +49,7 @@ pub async fn detail(
     if slug.contains('\0') || username.is_some_and(|name| name.contains('\0')) {
         return Err(access::not_found());
     }
+    let mut snapshot = snapshot(&app.db).await?;
     let id =
         match username {
             Some(username) => {
@@ -62,42 +63,50 @@ pub async fn detail(
                     username,
                     slug,
                 )
-                .fetch_optional(&app.db)
+                .fetch_optional(&mut *snapshot)
                 .await?
             }
             None => sqlx::query_scalar!(
                 "select id from portfolios where slug = $1 and is_public order by published_at desc, id desc limit 1",
                 slug,
             )
-            .fetch_optional(&app.db)
+            .fetch_optional(&mut *snapshot)
             .await?,
         };
     let row = match id {
-        Some(id) => row(&app.db, id, viewer.id()).await?,
+        Some(id) => row(&mut snapshot, id, viewer.id()).await?,
         None => None,
     };
     let row = row.ok_or_else(access::not_found)?;
     if !access::is_visible(row.user_id, row.status, row.owner_hidden, viewer.0.as_ref()) {
         return Err(access::not_found());
     }
-    Ok(Data::new(complete(&app.db, row, viewer.0.as_ref()).await?))
+    let detail = complete(&mut snapshot, row, viewer.0.as_ref()).await?;
+    snapshot.commit().await?;
+    Ok(Data::new(detail))
+}
+
+/// One moment of the database. Whether a portfolio may be seen depends on its row, and what is seen are its blocks: a
+/// change between the two would show what nobody has reviewed.
+pub async fn snapshot(db: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {
+    db.begin_with("begin isolation level repeatable read read only").await
 }
 
 /// The portfolio `id` as `caller` sees it, whatever its status.
-pub async fn load(db: &PgPool, id: Uuid, caller: &Caller) -> ApiResult<PortfolioDetail> {
-    let row = row(db, id, Some(caller.id)).await?.ok_or_else(access::not_found)?;
-    complete(db, row, Some(caller)).await
+pub async fn load(snapshot: &mut PgConnection, id: Uuid, caller: &Caller) -> ApiResult<PortfolioDetail> {
+    let row = row(snapshot, id, Some(caller.id)).await?.ok_or_else(access::not_found)?;
+    complete(snapshot, row, Some(caller)).await
 }
 
-async fn row(db: &PgPool, id: Uuid, viewer: Option<Uuid>) -> ApiResult<Option<card::Row>> {
+async fn row(snapshot: &mut PgConnection, id: Uuid, viewer: Option<Uuid>) -> ApiResult<Option<card::Row>> {
     let mut query = QueryBuilder::new("");
     card::select(&mut query, "portfolios p", viewer);
     query.push("where p.deleted_at is null and p.id = ").push_bind(id);
-    Ok(query.build_query_as().fetch_optional(db).await?)
+    Ok(query.build_query_as().fetch_optional(snapshot).await?)
 }
 
-async fn complete(db: &PgPool, row: card::Row, viewer: Option<&Caller>) -> ApiResult<PortfolioDetail> {
+async fn complete(snapshot: &mut PgConnection, row: card::Row, viewer: Option<&Caller>) -> ApiResult<PortfolioDetail> {
     let with_review = viewer.is_some_and(|caller| caller.id == row.user_id || access::is_reviewer(row.status, caller));
-    let content_blocks = ContentBlock::of_portfolio(db, row.id).await?;
+    let content_blocks = ContentBlock::of_portfolio(snapshot, row.id).await?;
     Ok(PortfolioDetail { user_id: row.user_id, card: row.into_card(with_review), content_blocks })
 }

@@ -25,7 +25,7 @@ pub struct Filters {
     pub followed_by: Option<Uuid>,
 }
 
-/// With this template, or without any.
+/// With this template, or without any; one that was deleted is as good as none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Series {
     Is(Uuid),
@@ -104,7 +104,7 @@ impl Filters {
         if by_owner {
             query.push("join users u on u.id = p.user_id and u.deleted_at is null ");
         }
-        if self.jurusan.is_some() {
+        if self.jurusan.is_some() || self.kelas.is_some() {
             query.push(
                 "join kelas k on k.id = u.kelas_id and k.deleted_at is null
                  join jurusan j on j.id = k.jurusan_id and j.deleted_at is null ",
@@ -139,15 +139,17 @@ impl Filters {
             query.push(" and j.id = ").push_bind(jurusan);
         }
         if let Some(kelas) = self.kelas {
-            query.push(" and u.kelas_id = ").push_bind(kelas);
+            query.push(" and k.id = ").push_bind(kelas);
         }
         match self.series {
             None => {}
             Some(Series::Is(series)) => {
                 query.push(" and p.series_id = ").push_bind(series);
+                query.push(" and exists (select 1 from series s where s.id = p.series_id and s.deleted_at is null)");
             }
             Some(Series::None) => {
-                query.push(" and p.series_id is null");
+                query
+                    .push(" and not exists (select 1 from series s where s.id = p.series_id and s.deleted_at is null)");
             }
         }
         if let Some(follower) = self.followed_by {

@@ -67,6 +67,7 @@ pub async fn update(
         Some(judul) => required_text(&mut errors, "judul", "Judul", Some(judul), 1..=200),
         None => before.judul.clone(),
     };
+    let chooses_thumbnail = patch.thumbnail_url.is_some();
     let thumbnail_url = match patch.thumbnail_url {
         Some(url) => thumbnail(&app, &mut tx, &mut errors, &before, url).await?,
         None => before.thumbnail_url.clone(),
@@ -88,6 +89,12 @@ pub async fn update(
     let row_changed = judul != before.judul || thumbnail_url != before.thumbnail_url || series_id != before.series_id;
     if row_changed {
         write(&mut tx, &before, &judul, thumbnail_url.as_deref(), series_id).await?;
+    }
+    if chooses_thumbnail {
+        // Also an equal choice: an upload whose event comes late must not undo it.
+        sqlx::query!("update portfolios set thumbnail_set_at = clock_timestamp() where id = $1", id)
+            .execute(&mut *tx)
+            .await?;
     }
     if row_changed || tags_changed {
         content::changed(&mut tx, &before, (&caller).into(), &app.rules).await?;
@@ -119,11 +126,10 @@ async fn thumbnail(
     if portfolio.thumbnail_url.as_ref() == Some(&wanted) {
         return Ok(Some(wanted));
     }
-    let key = storage::key_of(&app.rules.storage_base, &wanted);
-    let plausible = key.is_some_and(|key| {
-        storage::is_key_of(key, "thumbnails", portfolio.id) && wanted == format!("{}/{key}", app.rules.storage_base)
-    });
-    let object = if plausible { storage::confirmed_object(app, connection, &wanted).await? } else { None };
+    let object = match storage::Key::at(&app.rules.storage_base, &wanted, "thumbnails", portfolio.id) {
+        Some(key) => storage::confirmed_object(app, connection, &key).await?,
+        None => None,
+    };
     if object.is_some_and(|object| object.kind == "thumbnail" && object.portfolio_id == Some(portfolio.id)) {
         Ok(Some(wanted))
     } else {

@@ -114,6 +114,80 @@ async fn payloads_are_normalised_and_bad_ones_name_their_field() {
 }
 
 #[tokio::test]
+async fn pasted_frames_are_written_anew() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let portfolio = siti.draft("Karya").await;
+    let nested = r#"<iframe src="https://a.test/x"><iframe src="javascript:alert(1)"></iframe>"#;
+    let body = json!({ "block_type": "embed", "payload": { "html": nested } });
+    let stored = siti.post(&portfolio.path("/blocks"), &body).await.data(201);
+    let html = stored["payload"]["html"].as_str().unwrap();
+    assert!(html.starts_with(r#"<iframe src="https://a.test/x" sandbox="#), "{html}");
+    assert!(html.matches("<iframe").count() == 1 && !html.contains("javascript"), "{html}");
+    // The installation's own hosts are those of its settings.
+    let own = format!("<iframe src=\"{}\"></iframe>", app.storage.replace("http://", "https://"));
+    let body = json!({ "block_type": "embed", "payload": { "html": own } });
+    assert_eq!(siti.post(&portfolio.path("/blocks"), &body).await.data(201)["payload"]["html"], "");
+}
+
+#[tokio::test]
+async fn a_broken_field_is_named_once() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let portfolio = siti.draft("Karya").await;
+    let cells = vec![vec![1; 20]; 200];
+    let long = "x".repeat(3000);
+    for (block_type, payload, broken) in [
+        ("image", json!({ "url": format!("a b\u{0}{long}") }), &["payload.url"][..]),
+        ("pdf", json!({ "url": format!("https://a.test/{long}") }), &["payload.url"]),
+        ("pdf", json!({ "url": "https://a.test/x.pdf" }), &["payload.url"]),
+        ("figma", json!({ "url": format!("javascript:{long}") }), &["payload.url"]),
+        ("button", json!({ "url": 1, "text": [] }), &["payload.text", "payload.url"]),
+        ("youtube", json!({ "video_id": format!("\u{0}{long}") }), &["payload.video_id"]),
+        ("embed", json!({ "html": format!("\u{0}{}", "x".repeat(11_000)) }), &["payload.html"]),
+        ("table", json!({ "headers": vec![1; 20], "rows": cells }), &["payload.headers", "payload.rows"]),
+        ("table", json!({ "rows": vec!["x"; 200] }), &["payload.rows"]),
+        ("table", json!({ "rows": vec![vec!["\u{0}"; 20]; 200] }), &["payload.rows"]),
+    ] {
+        let body = json!({ "block_type": block_type, "payload": payload });
+        assert_eq!(siti.post(&portfolio.path("/blocks"), &body).await.broken(), broken, "{block_type}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_stays_while_another_block_shows_it_at_another_width() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let portfolio = siti.draft("Karya").await;
+    let url = format!("{}/portfolio-images/{}/{}.webp", app.storage, portfolio.id, Uuid::now_v7());
+    let mut blocks = Vec::new();
+    for spelling in [url.clone(), format!("{url}?w=640"), url.replace("/portfolio-images", "/./portfolio%2dimages")] {
+        let image = json!({ "block_type": "image", "payload": { "url": spelling } });
+        let block = siti.post(&portfolio.path("/blocks"), &image).await.data(201);
+        assert!(block["payload"]["url"].as_str().unwrap().starts_with(&url), "{block}");
+        blocks.push(portfolio.path(&format!("/blocks/{}", block["id"].as_str().unwrap())));
+    }
+    let linked = json!({ "block_type": "text", "payload": { "content": format!("<a href=\"{url}\">Gambar</a>") } });
+    let linked = siti.post(&portfolio.path("/blocks"), &linked).await.data(201)["id"].as_str().unwrap().to_owned();
+    let released = async || app.count("select count(*) from outbox where event_type = 'media.released'").await;
+    for block in blocks {
+        siti.delete(&block).await.data(200);
+        assert_eq!(released().await, 0);
+    }
+    siti.delete(&portfolio.path(&format!("/blocks/{linked}"))).await.data(200);
+    let again = json!({ "block_type": "image", "payload": { "url": format!("{url}?w=64") } });
+    let block = siti.post(&portfolio.path("/blocks"), &again).await.data(201)["id"].as_str().unwrap().to_owned();
+    siti.delete(&portfolio.path(&format!("/blocks/{block}"))).await.data(200);
+    assert_eq!(released().await, 1);
+    let payload: Vec<u8> = sqlx::query_scalar("select payload from outbox where event_type = 'media.released'")
+        .fetch_one(&app.pool)
+        .await
+        .unwrap();
+    let event = <proto_events::portfolio::v1::MediaReleased as prost::Message>::decode(&payload[..]).unwrap();
+    assert_eq!(event.urls, [url], "as media knows it");
+}
+
+#[tokio::test]
 async fn blocks_belong_to_their_portfolio_and_its_editors() {
     let app = TestApp::spawn().await;
     let (siti, budi) = (app.student("siti").await, app.student("budi").await);

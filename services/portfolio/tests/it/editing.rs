@@ -103,6 +103,23 @@ async fn the_slug_follows_the_title_only_when_its_base_differs() {
 }
 
 #[tokio::test]
+async fn of_titles_that_become_equal_at_the_same_time_each_gets_a_slug_of_its_own() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let mut requests = Vec::new();
+    for number in 0..6 {
+        let (siti, portfolio) = (siti.clone(), siti.draft(&format!("Judul {number}")).await);
+        requests.push(async move { siti.patch(&portfolio.path(""), &json!({ "judul": "Karya" })).await.data(200) });
+    }
+    // Together with somebody who creates one of that title.
+    let (patched, created) = tokio::join!(futures_util::future::join_all(requests), siti.draft("Karya"));
+    let slugs = patched.iter().map(|data| data["slug"].as_str().unwrap().to_owned());
+    let mut slugs: Vec<String> = slugs.chain([created.slug]).collect();
+    slugs.sort_unstable();
+    assert_eq!(slugs, ["karya", "karya-1", "karya-2", "karya-3", "karya-4", "karya-5", "karya-6"]);
+}
+
+#[tokio::test]
 async fn a_patch_is_checked_in_the_contracts_order() {
     let app = TestApp::spawn().await;
     let (siti, budi) = (app.student("siti").await, app.student("budi").await);

@@ -66,6 +66,32 @@ async fn the_filters_and_orders() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_matches_nothing() {
+    let app = TestApp::spawn().await;
+    let (kelas, jurusan) = app.kelas().await;
+    let budi = app.user(json!({ "username": "budi", "kelas_id": kelas })).await;
+    let series = app.series("PJBL", true).await;
+    let work = budi.published("Karya", app.admin()).await;
+    app.admin().patch(&work.path(""), &json!({ "series_id": series })).await.data(200);
+    let found = async |query: String| app.get(&format!("{LIST}?{query}")).await.column("judul");
+    assert_eq!(found("series_id=none".to_owned()).await.len(), 0);
+    app.sql("update series set deleted_at = now()").await;
+    assert_eq!(found(format!("series_id={series}")).await.len(), 0);
+    assert_eq!(found("series_id=none".to_owned()).await, ["Karya"]);
+    assert_eq!(app.get(LIST).await.data(200)[0]["series"], json!(null));
+
+    app.sql("update jurusan set deleted_at = now()").await;
+    assert_eq!(found(format!("kelas_id={kelas}")).await.len(), 0);
+    assert_eq!(found(format!("jurusan_id={jurusan}")).await.len(), 0);
+    app.sql("update jurusan set deleted_at = null").await;
+    assert_eq!(found(format!("kelas_id={kelas}")).await, ["Karya"]);
+    app.sql("update kelas set deleted_at = now()").await;
+    let none = app.get(&format!("{LIST}?kelas_id={kelas}")).await;
+    assert_eq!((none.data(200), &none.body["meta"]["total_count"]), (json!([]), &json!(0)));
+    assert_eq!(found(format!("jurusan_id={jurusan}")).await.len(), 0);
+}
+
+#[tokio::test]
 async fn bad_filters_are_400_and_never_ignored() {
     let app = TestApp::spawn().await;
     let many = vec![Uuid::nil().to_string(); 51].join(",");

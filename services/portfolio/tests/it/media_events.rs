@@ -58,6 +58,83 @@ async fn a_confirmed_avatar_is_shown_and_its_deletion_clears_it() {
 }
 
 #[tokio::test]
+async fn a_late_confirmation_does_not_bring_an_older_picture_back() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let portfolio = siti.draft("Karya").await;
+    let released = async || app.count("select count(*) from outbox where event_type = 'media.released'").await;
+    for (number, kind) in ["avatar", "banner", "thumbnail"].into_iter().enumerate() {
+        let place = (kind == "thumbnail").then_some(&portfolio);
+        let shown = async || match kind {
+            "thumbnail" => siti.get(&portfolio.by_id()).await.data(200)["thumbnail_url"].clone(),
+            _ => siti.get("/api/v1/me").await.data(200)[format!("{kind}_url")].clone(),
+        };
+        let (older, newer) = (upload(&app, kind, &siti, place), upload(&app, kind, &siti, place));
+        let (oldest, newest) = (upload(&app, kind, &siti, place), upload(&app, kind, &siti, place));
+        app.media_said(&newer, 10).await;
+        app.media_said(&older, 20).await;
+        assert_eq!(shown().await, json!(newer.url), "{kind}");
+        // Nobody shows it, and nobody ever will by itself.
+        assert_eq!(released().await, 2 * i64::try_from(number).unwrap() + 1);
+        app.media_said(&deleted(&newer), 5).await;
+        app.media_said(&oldest, 30).await;
+        assert_eq!(shown().await, json!(null), "{kind}: what replaced it was deleted since");
+        app.media_said(&newest, 1).await;
+        assert_eq!(shown().await, json!(newest.url), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_owner_has_chosen_since_outlives_a_late_confirmation() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let portfolio = siti.draft("Karya").await;
+    let shown = async || siti.get(&portfolio.by_id()).await.data(200)["thumbnail_url"].clone();
+    let choose = async |url: serde_json::Value| {
+        siti.patch(&portfolio.path(""), &json!({ "thumbnail_url": url })).await.data(200);
+    };
+    // Cleared, though there was none yet.
+    choose(json!(null)).await;
+    app.media_said(&upload(&app, "thumbnail", &siti, Some(&portfolio)), 10).await;
+    assert_eq!(shown().await, json!(null));
+    let (first, second) =
+        (upload(&app, "thumbnail", &siti, Some(&portfolio)), upload(&app, "thumbnail", &siti, Some(&portfolio)));
+    app.media_says(&first).await;
+    app.media_says(&second).await;
+    choose(json!(first.url)).await;
+    app.media_said(&upload(&app, "thumbnail", &siti, Some(&portfolio)), 10).await;
+    assert_eq!(shown().await, json!(first.url));
+    // A patch that does not speak of it chooses nothing.
+    siti.patch(&portfolio.path(""), &json!({ "judul": "Lain" })).await.data(200);
+    let third = upload(&app, "thumbnail", &siti, Some(&portfolio));
+    app.media_says(&third).await;
+    assert_eq!(shown().await, json!(third.url));
+}
+
+#[tokio::test]
+async fn a_deletion_does_not_clear_the_thumbnail_that_is_just_taking_its_place() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let portfolio = siti.draft("Karya").await;
+    let (old, new) =
+        (upload(&app, "thumbnail", &siti, Some(&portfolio)), upload(&app, "thumbnail", &siti, Some(&portfolio)));
+    app.media_says(&old).await;
+    let mut tx = app.pool.begin().await.unwrap();
+    sqlx::query("update portfolios set thumbnail_url = $2 where id = $1")
+        .bind(portfolio.id)
+        .bind(&new.url)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let event = deleted(&old);
+    tokio::join!(app.media_says(&event), async {
+        app.somebody_waits_for_a_lock().await;
+        tx.commit().await.unwrap();
+    });
+    assert_eq!(siti.get(&portfolio.by_id()).await.data(200)["thumbnail_url"], json!(new.url));
+}
+
+#[tokio::test]
 async fn a_confirmed_thumbnail_is_a_content_change_and_may_be_sent_back() {
     let app = TestApp::spawn().await;
     let siti = app.student("siti").await;
@@ -103,4 +180,94 @@ async fn a_picture_in_the_user_form_goes_to_the_new_user_and_the_actors_own_retu
         assert_eq!(data["avatar_url"], json!(picture.url));
         assert_eq!(admin.get("/api/v1/me").await.data(200)["avatar_url"], json!(own.url));
     }
+}
+
+#[tokio::test]
+async fn a_picture_can_be_given_away_before_its_event_arrives() {
+    let app = TestApp::spawn().await;
+    let _media = app.stack.spawn("media").await;
+    let admin = app.admin();
+    let own = upload(&app, "avatar", admin, None);
+    app.media_said(&own, 10).await;
+    let picture = upload(&app, "avatar", admin, None);
+    // media has published it, and is not heard of yet.
+    sqlx::query(
+        "insert into objects (object_key, kind, owner_id, content_type, size, etag, filename)
+         values ($1, 'avatar', $2, 'image/webp', 1000, 'x', 'x')",
+    )
+    .bind(&picture.object_key)
+    .bind(admin.id)
+    .execute(&app.stack.pool("media").await)
+    .await
+    .unwrap();
+    let body = new_user(json!({ "username": "budi", "avatar_url": picture.url }));
+    let data = admin.post("/api/v1/admin/users", &body).await.data(201);
+    assert_eq!(data["avatar_url"], json!(picture.url));
+    app.media_says(&picture).await;
+    assert_eq!(admin.get("/api/v1/me").await.data(200)["avatar_url"], json!(own.url));
+    let shown = "select count(*) from media_objects m join users u on u.id = m.given_to and u.avatar_url = m.url
+                 where m.width = 640";
+    assert_eq!(app.count(shown).await, 1, "the event has filled in the rest");
+    // Nor does the next picture that is given away bring it back.
+    let next = upload(&app, "avatar", admin, None);
+    app.media_says(&next).await;
+    let body = new_user(json!({ "username": "siti", "avatar_url": next.url }));
+    admin.post("/api/v1/admin/users", &body).await.data(201);
+    assert_eq!(admin.get("/api/v1/me").await.data(200)["avatar_url"], json!(own.url));
+}
+
+#[tokio::test]
+async fn a_picture_is_given_once_and_by_its_exact_address() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let picture = upload(&app, "avatar", admin, None);
+    let banner = upload(&app, "banner", admin, None);
+    app.media_says(&picture).await;
+    app.media_says(&banner).await;
+    let users = "/api/v1/admin/users";
+    let wrong = [
+        json!("x"),
+        json!("\u{0}"),
+        json!(app.storage),
+        json!(format!("{}/", app.storage)),
+        json!(format!("{}/../internal/accounts", app.storage)),
+        json!(format!("{}/avatars/{}/x.webp", app.storage, admin.id)),
+        json!(format!("{}/avatars/{}/%00.webp", app.storage, admin.id)),
+        json!(format!("{}\u{0}", picture.url)),
+        json!(format!("{}?w=64", picture.url)),
+        json!(format!("{}#x", picture.url)),
+        json!(format!("{}/x", picture.url)),
+        json!(picture.url.to_uppercase()),
+        json!(picture.url.replace("/avatars/", "//avatars/")),
+        json!(picture.url.replace("/avatars/", "/avatars/%2e/")),
+        json!(banner.url),
+        json!("x".repeat(100_000)),
+    ];
+    for url in wrong {
+        let body = new_user(json!({ "username": "budi", "avatar_url": url }));
+        assert_eq!(admin.post(users, &body).await.broken(), ["avatar_url"], "{url:.80}");
+    }
+    let body = new_user(json!({ "username": "budi", "avatar_url": picture.url, "banner_url": banner.url }));
+    admin.post(users, &body).await.data(201);
+    let again = new_user(json!({ "username": "siti", "avatar_url": picture.url, "banner_url": banner.url }));
+    assert_eq!(admin.post(users, &again).await.broken(), ["avatar_url", "banner_url"]);
+    // Nobody gives what somebody else has uploaded.
+    let tata = app.holder("tata", &["users"]).await;
+    let theirs = upload(&app, "avatar", &tata, None);
+    app.media_says(&theirs).await;
+    let body = new_user(json!({ "username": "siti", "avatar_url": theirs.url }));
+    assert_eq!(admin.post(users, &body).await.broken(), ["avatar_url"]);
+    tata.post(users, &body).await.data(201);
+}
+
+#[tokio::test]
+async fn a_given_picture_that_is_deleted_is_cleared_where_it_is_shown() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let picture = upload(&app, "avatar", admin, None);
+    app.media_says(&picture).await;
+    let budi = app.user(json!({ "username": "budi", "avatar_url": picture.url })).await;
+    assert_eq!(budi.get("/api/v1/me").await.data(200)["avatar_url"], json!(picture.url));
+    app.media_says(&deleted(&picture)).await;
+    assert_eq!(budi.get("/api/v1/me").await.data(200)["avatar_url"], json!(null));
 }

@@ -79,8 +79,13 @@ async fn nobody_but_an_admin_reviews_his_own_work() {
     let moderator = app.holder("tata", &["moderation", "portfolios"]).await;
     let portfolio = moderator.submitted("Karya").await;
     moderator.act(&portfolio.admin_path("/approve")).await.fails(403, "FORBIDDEN");
-    let note = json!({ "note": "x" });
-    moderator.post(&portfolio.admin_path("/reject"), &note).await.fails(403, "FORBIDDEN");
+    moderator.act(&portfolio.admin_path("/reject")).await.fails(403, "FORBIDDEN");
+    // Whatever he sends.
+    for body in [json!({ "note": "x" }), json!({ "note": "x".repeat(2001) }), json!({ "note": 1 }), json!([])] {
+        for action in ["/approve", "/reject"] {
+            moderator.post(&portfolio.admin_path(action), &body).await.fails(403, "FORBIDDEN");
+        }
+    }
     // An admin may, and is not told about it.
     let own = app.admin().submitted("Punya Admin").await;
     app.admin().act(&own.admin_path("/approve")).await.data(200);
@@ -123,4 +128,46 @@ async fn the_waiting_portfolios_are_listed_with_their_place_told_twice() {
     assert_eq!(oldest.column("judul"), ["Satu", "Dua"]);
     moderator.get("/api/v1/admin/portfolios/pending?sort=judul").await.fails(400, "VALIDATION_ERROR");
     siti.get("/api/v1/admin/portfolios/pending").await.fails(403, "FORBIDDEN");
+}
+
+#[tokio::test]
+async fn the_waiting_portfolios_are_searched_and_filtered_by_major() {
+    let app = TestApp::spawn().await;
+    let (kelas, jurusan) = app.kelas().await;
+    let budi = app.user(json!({ "username": "budi", "nama": "Budi 100%", "kelas_id": kelas })).await;
+    let siti = app.student("siti").await;
+    budi.submitted("Poster").await;
+    budi.submitted("Website").await;
+    siti.submitted("Poster sekolah").await;
+    let found = async |query: &str| {
+        let answer = app.admin().get(&format!("/api/v1/admin/portfolios/pending?{query}")).await;
+        assert_eq!(answer.body["meta"]["total_count"], answer.body["data"].as_array().unwrap().len());
+        answer.column("judul")
+    };
+    assert_eq!(found("search=poster").await, ["Poster sekolah", "Poster"]);
+    assert_eq!(found("search=%25").await, ["Website", "Poster"], "the owner's name holds a literal %");
+    assert_eq!(found("search=SITI").await, ["Poster sekolah"]);
+    assert_eq!(found(&format!("jurusan_id={jurusan}")).await, ["Website", "Poster"]);
+    assert_eq!(found(&format!("search=poster&jurusan_id={jurusan}")).await, ["Poster"]);
+    assert_eq!(found(&format!("search=sekolah&jurusan_id={jurusan}")).await.len(), 0);
+    assert_eq!(found(&format!("jurusan_id={}", Uuid::nil())).await.len(), 0);
+    app.sql("update jurusan set deleted_at = now()").await;
+    assert_eq!(found(&format!("jurusan_id={jurusan}")).await.len(), 0);
+    let pending = "/api/v1/admin/portfolios/pending";
+    for query in ["jurusan_id=x".to_owned(), format!("search={}", "x".repeat(101))] {
+        app.admin().get(&format!("{pending}?{query}")).await.fails(400, "VALIDATION_ERROR");
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_the_back_office_has_256_kib_at_the_most() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let portfolio = siti.submitted("Karya").await;
+    let large = json!({ "note": "x".repeat(256 * 1024) });
+    for path in [portfolio.admin_path("/approve"), portfolio.admin_path("/reject"), "/api/v1/admin/users".to_owned()] {
+        app.admin().post(&path, &large).await.fails(413, "PAYLOAD_TOO_LARGE");
+    }
+    let below = json!({ "note": "x".repeat(256 * 1024 - 100) });
+    assert_eq!(app.admin().post(&portfolio.admin_path("/reject"), &below).await.broken(), ["note"]);
 }

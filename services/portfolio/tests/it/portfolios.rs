@@ -1,7 +1,9 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, User};
 
 const PORTFOLIOS: &str = "/api/v1/portfolios";
 
@@ -113,6 +115,50 @@ async fn a_guest_reads_a_published_portfolio_by_slug_with_or_without_the_owner()
     assert_eq!(data["reviewed_at"], json!(null), "reviews are not shown to guests");
     assert_eq!(app.get("/api/v1/portfolios/poster-budaya").await.data(200)["id"], json!(portfolio.id));
     assert_ne!(siti.get(&portfolio.page(&siti)).await.data(200)["reviewed_at"], json!(null));
+}
+
+#[tokio::test]
+async fn what_is_shown_is_what_was_reviewed_also_while_it_changes() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let moderator = app.holder("tata", &["moderation"]).await;
+    let portfolio = siti.published("Karya", app.admin()).await;
+    app.sql("update content_blocks set payload = '{\"content\": \"terbit\"}'").await;
+    let done = AtomicBool::new(false);
+    let write = async {
+        for _ in 0..300 {
+            for (content, status) in [("rahasia", "draft"), ("terbit", "published"), ("menunggu", "pending_review")] {
+                let mut tx = app.pool.begin().await.unwrap();
+                sqlx::query("update portfolios set status = $1").bind(status).execute(&mut *tx).await.unwrap();
+                let block = "update content_blocks set payload = jsonb_build_object('content', $1::text)";
+                sqlx::query(block).bind(content).execute(&mut *tx).await.unwrap();
+                tx.commit().await.unwrap();
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let read = async |path: String, user: Option<&User>, shown: [(&str, &str); 2]| {
+        while !done.load(Ordering::Relaxed) {
+            let answer = match user {
+                Some(user) => user.get(&path).await,
+                None => app.get(&path).await,
+            };
+            if answer.status == 200 {
+                let data = &answer.body["data"];
+                let seen = (&data["status"], &data["content_blocks"][0]["payload"]["content"]);
+                let allowed = shown.map(|(status, content)| (json!(status), json!(content)));
+                assert!(allowed.iter().any(|(status, content)| seen == (status, content)), "{seen:?}");
+            }
+        }
+    };
+    let (published, pending) = (("published", "terbit"), ("pending_review", "menunggu"));
+    tokio::join!(
+        write,
+        read(portfolio.page(&siti), None, [published, published]),
+        read("/api/v1/portfolios/karya".to_owned(), None, [published, published]),
+        read(portfolio.page(&siti), Some(&moderator), [published, pending]),
+        read(portfolio.by_id(), Some(&moderator), [pending, pending]),
+    );
 }
 
 #[tokio::test]

@@ -44,12 +44,11 @@ pub async fn approve(
     body: OptionalBody<Approval>,
 ) -> ApiResult<Data<Approved>> {
     caller.require(Capability::Moderation)?;
-    let owner = access::find(&app.db, id).await?.user_id;
+    may_review(&caller, access::find(&app.db, id).await?.user_id)?;
     let body = body.read().await?.unwrap_or_default();
     let mut errors = FieldErrors::new();
     let note = optional_text(&mut errors, "note", "Catatan", body.note.as_deref(), 0..=2000);
     errors.finish()?;
-    may_review(&caller, owner)?;
 
     let mut tx = app.db.begin().await?;
     let (status, reviewed) = review(&mut tx, &caller, id, Action::Approve, note.as_deref()).await?;

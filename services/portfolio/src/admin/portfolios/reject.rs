@@ -43,12 +43,11 @@ pub async fn reject(
     body: DeferredBody<Rejection>,
 ) -> ApiResult<Data<Rejected>> {
     caller.require(Capability::Moderation)?;
-    let owner = access::find(&app.db, id).await?.user_id;
+    may_review(&caller, access::find(&app.db, id).await?.user_id)?;
     let body = body.read().await?;
     let mut errors = FieldErrors::new();
     let note = required_text(&mut errors, "note", "Catatan", body.note.as_deref(), 1..=2000);
     errors.finish()?;
-    may_review(&caller, owner)?;
 
     let mut tx = app.db.begin().await?;
     let (status, reviewed) = review(&mut tx, &caller, id, Action::Reject, Some(&note)).await?;

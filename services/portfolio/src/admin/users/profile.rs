@@ -34,18 +34,16 @@ pub async fn write(
         "
         insert into users (
             id, account_version, username, email, role, is_active, must_change_password, created_at,
-            nama, nisn, nis, kelas_id, tahun_masuk, tahun_lulus, avatar_url, banner_url
+            nama, nisn, nis, kelas_id, tahun_masuk, tahun_lulus
         )
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
         on conflict on constraint users_pkey do update set
             nama = excluded.nama,
             nisn = excluded.nisn,
             nis = excluded.nis,
             kelas_id = excluded.kelas_id,
             tahun_masuk = excluded.tahun_masuk,
-            tahun_lulus = excluded.tahun_lulus,
-            avatar_url = excluded.avatar_url,
-            banner_url = excluded.banner_url
+            tahun_lulus = excluded.tahun_lulus
         ",
         account.id,
         account.version,
@@ -61,8 +59,6 @@ pub async fn write(
         profile.kelas_id,
         profile.tahun_masuk,
         profile.tahun_lulus,
-        profile.avatar.as_ref().map(|picture| &picture.url),
-        profile.banner.as_ref().map(|picture| &picture.url),
     )
     .execute(&mut *connection)
     .await?;

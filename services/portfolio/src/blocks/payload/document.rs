@@ -2,7 +2,7 @@ use serde_json::json;
 
 use super::{
     BlockType, Context, Fields, Normalised,
-    url::{self, Rule},
+    url::{self, Place, Rule},
 };
 use crate::storage;
 
@@ -15,21 +15,22 @@ const PPT: &[&str] =
 /// right type is left to the caller, who can ask.
 pub(super) fn normalise(fields: &mut Fields, block_type: BlockType, context: &Context) -> Normalised {
     let text = fields.text("url", 2048);
-    let stored = storage::key_of(context.storage_base, &text).is_some();
+    let stored = storage::path_of(context.storage_base, &text).is_some();
     // The storage of a development machine has no https.
-    let url = url::read(fields, "url", if stored { Rule::Web } else { Rule::Https });
+    let mut url = url::read(fields, "url", if stored { Rule::Web } else { Rule::Https });
     let title = fields.text("title", 200);
     let filename = fields.text("filename", 255);
     let mut document = None;
-    if let Some(key) = storage::key_of(context.storage_base, &url) {
-        if context.unchanged("url", &url) {
-        } else if storage::is_key_of(key, "documents", context.portfolio) {
-            document = Some((url.clone(), content_types(block_type)));
-        } else {
-            fields.error("url", "Dokumen harus diunggah untuk portofolio ini");
+    if !url.is_empty() && !context.unchanged("url", &url) {
+        match url::place(&url, "documents", context) {
+            Place::Elsewhere if is_known_host(&url) => {}
+            Place::Elsewhere => fields.error("url", "Tautan dokumen tidak dikenali"),
+            Place::Own(key, spelled) => {
+                document = Some((key, content_types(block_type)));
+                url = spelled;
+            }
+            Place::Foreign => fields.error("url", "Dokumen harus diunggah untuk portofolio ini"),
         }
-    } else if !url.is_empty() && !is_known_host(&url) {
-        fields.error("url", "Tautan dokumen tidak dikenali");
     }
     let is_empty = url.is_empty();
     let payload = json!({ "url": url, "title": title, "filename": filename });
@@ -65,8 +66,13 @@ mod tests {
         assert!(run(BlockType::Pdf, &json!({"url": "https://drive.google.com/file/x"})).is_ok());
         assert!(run(BlockType::Doc, &json!({"url": "https://smk.sharepoint.com/x"})).is_ok());
         assert_eq!(run(BlockType::Ppt, &json!({"url": "https://evil.test/x.ppt"})), Err(422));
-        let own = format!("{STORAGE}/documents/{PORTFOLIO}/{}.pdf", Uuid::from_u128(1));
-        assert_eq!(run(BlockType::Pdf, &json!({ "url": own })).unwrap().document, Some((own, PDF)));
+        let own = format!("documents/{PORTFOLIO}/{}.pdf", Uuid::from_u128(1));
+        let key = storage::Key::of(&own, "documents", PORTFOLIO).unwrap();
+        for start in [STORAGE, "https://Storage.grafikarsa.com:443", "https://storage.grafikarsa.com//"] {
+            let normalised = run(BlockType::Pdf, &json!({ "url": format!("{start}/{own}") })).unwrap();
+            assert_eq!(normalised.payload["url"], format!("{STORAGE}/{own}"), "{start}");
+            assert_eq!(normalised.document, Some((key.clone(), PDF)), "{start}");
+        }
         let foreign = format!("{STORAGE}/documents/{}/{}.pdf", Uuid::from_u128(8), Uuid::from_u128(1));
         assert_eq!(run(BlockType::Pdf, &json!({ "url": foreign })), Err(422));
     }

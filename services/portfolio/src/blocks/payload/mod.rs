@@ -5,6 +5,8 @@ use grafikarsa_http::FieldErrors;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::storage::Key;
+
 mod button;
 mod design;
 mod document;
@@ -95,7 +97,7 @@ pub struct Normalised {
     /// The beginning of a text.
     pub preview: Option<String>,
     /// A stored document that must be a confirmed upload of this portfolio, of one of these content types.
-    pub document: Option<(String, &'static [&'static str])>,
+    pub document: Option<(Key, &'static [&'static str])>,
 }
 
 impl Normalised {
@@ -142,7 +144,7 @@ impl Fields<'_> {
     fn raw(&mut self, key: &str, most: usize) -> String {
         match self.object.get(key) {
             None | Some(Value::Null) => String::new(),
-            Some(Value::String(text)) => self.checked(key, text, most),
+            Some(Value::String(text)) => self.checked(key, text, most).unwrap_or_default(),
             Some(_) => {
                 self.error(key, "Harus berupa teks");
                 String::new()
@@ -155,15 +157,18 @@ impl Fields<'_> {
         self.raw(key, most).trim().to_owned()
     }
 
-    fn checked(&mut self, key: &str, text: &str, most: usize) -> String {
+    /// `None` when the text breaks a rule, and the errors say so.
+    fn checked(&mut self, key: &str, text: &str, most: usize) -> Option<String> {
         if text.contains('\0') {
             self.error(key, "Berisi karakter yang tidak diperbolehkan");
+            return None;
         }
         let text = without_controls(text);
         if text.trim().chars().count() > most {
             self.error(key, format!("Maksimal {most} karakter"));
+            return None;
         }
-        text
+        Some(text)
     }
 }
 

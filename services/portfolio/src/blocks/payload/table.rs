@@ -6,52 +6,57 @@ const MOST_ROWS: usize = 200;
 const MOST_CELLS: usize = 20;
 const LONGEST: usize = 1000;
 
-/// Headers and rows of plain text. A missing key stays missing: the editor fills in two columns only then.
+/// Headers and rows of plain text. A missing key stays missing: the editor fills in two columns only then. The first
+/// broken cell speaks for its key; there may be thousands.
 pub(super) fn normalise(fields: &mut Fields) -> Normalised {
     let object = fields.object;
     let mut payload = Map::new();
     let mut is_empty = true;
     if let Some(headers) = object.get("headers").filter(|value| !value.is_null()) {
-        let headers = cells(fields, "headers", headers);
+        let headers = cells(fields, "headers", headers).unwrap_or_default();
         is_empty &= blank(&headers);
         payload.insert("headers".to_owned(), headers.into());
     }
     if let Some(rows) = object.get("rows").filter(|value| !value.is_null()) {
-        let rows = match rows.as_array() {
-            Some(rows) if rows.len() <= MOST_ROWS => rows.as_slice(),
-            Some(_) => {
-                fields.error("rows", format!("Maksimal {MOST_ROWS} baris"));
-                &[]
-            }
-            None => {
-                fields.error("rows", "Harus berupa daftar baris");
-                &[]
-            }
-        };
-        let rows: Vec<Vec<String>> = rows.iter().map(|row| cells(fields, "rows", row)).collect();
+        let rows = rows_of(fields, rows).unwrap_or_default();
         is_empty &= rows.iter().all(|row| blank(row));
         payload.insert("rows".to_owned(), rows.into());
     }
     Normalised::new(Value::Object(payload), is_empty)
 }
 
-fn cells(fields: &mut Fields, key: &str, value: &Value) -> Vec<String> {
+/// `None` when something is broken, and `fields` says what.
+fn rows_of(fields: &mut Fields, value: &Value) -> Option<Vec<Vec<String>>> {
+    let Some(rows) = value.as_array() else {
+        fields.error("rows", "Harus berupa daftar baris");
+        return None;
+    };
+    if rows.len() > MOST_ROWS {
+        fields.error("rows", format!("Maksimal {MOST_ROWS} baris"));
+        return None;
+    }
+    rows.iter().map(|row| cells(fields, "rows", row)).collect()
+}
+
+/// `None` when something is broken, and `fields` says what.
+fn cells(fields: &mut Fields, key: &str, value: &Value) -> Option<Vec<String>> {
     let Some(cells) = value.as_array() else {
         fields.error(key, "Harus berupa daftar teks");
-        return Vec::new();
+        return None;
     };
     if cells.len() > MOST_CELLS {
         fields.error(key, format!("Maksimal {MOST_CELLS} kolom"));
-        return Vec::new();
+        return None;
     }
     let mut texts = Vec::with_capacity(cells.len());
     for cell in cells {
-        match cell.as_str() {
-            Some(text) => texts.push(fields.checked(key, text, LONGEST)),
-            None => fields.error(key, "Harus berupa teks"),
-        }
+        let Some(text) = cell.as_str() else {
+            fields.error(key, "Harus berupa teks");
+            return None;
+        };
+        texts.push(fields.checked(key, text, LONGEST)?);
     }
-    texts
+    Some(texts)
 }
 
 fn blank(cells: &[String]) -> bool {

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use ::url::Url;
 use regex::Regex;
 
-use super::Fields;
+use super::{Context, Fields};
+use crate::storage::{self, Key};
 
 const LONGEST: usize = 2048;
 
@@ -59,6 +60,28 @@ pub fn address(text: &str, rule: Rule) -> Option<String> {
         "https" if lower.starts_with("https://") => with_host(&parsed).then_some(address),
         _ => None,
     }
+}
+
+/// What an address that [`address`] has accepted means to our own storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Somebody else's.
+    Elsewhere,
+    /// An object of this portfolio, and its address as media spells it. A width may follow.
+    Own(Key, String),
+    /// Anything else of ours: for other portfolios, for people, for nobody.
+    Foreign,
+}
+
+/// Where `address` points; below our storage only objects in this portfolio's part of `folder` may be shown.
+pub fn place(address: &str, folder: &str, context: &Context) -> Place {
+    let base = context.storage_base;
+    let Some(path) = storage::path_of(base, address) else { return Place::Elsewhere };
+    let Some(key) = Key::of(&path, folder, context.portfolio) else { return Place::Foreign };
+    let rest = address.find(['?', '#']).map_or("", |at| &address[at..]);
+    let spelled = format!("{}{rest}", key.address(base));
+    // What is stored must be accepted when it is sent back.
+    if spelled.chars().count() > LONGEST { Place::Foreign } else { Place::Own(key, spelled) }
 }
 
 fn with_host(url: &Url) -> bool {
