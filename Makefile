@@ -8,7 +8,7 @@ export SQLX_OFFLINE ?= true
 SERVICES := auth portfolio media
 DEVSTACK := $(CARGO_TARGET_DIR)/debug/devstack
 
-.PHONY: help deps dev dev-reset build test lint fmt openapi sqlx-prepare
+.PHONY: help deps dev dev-reset build test bench-login lint fmt openapi sqlx-prepare
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,13 +32,17 @@ test: deps ## All tests, on private servers of their own
 	cargo nextest run --workspace --no-run
 	$(DEVSTACK) exec -- cargo nextest run --workspace --no-fail-fast
 
+bench-login: deps ## Measures logins beside raw argon2id, with release builds behind nginx
+	cargo build --release --workspace --bins
+	cargo bench -p journey --bench login
+
 lint: deps ## Format, clippy, freshness of generated files, one TLS provider
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	scripts/check-tls.sh
 	cargo build --workspace --bins
 	$(DEVSTACK) openapi --check
-	$(DEVSTACK) exec -- scripts/sqlx-prepare.sh --check
+	$(DEVSTACK) exec --unmigrated -- scripts/sqlx-prepare.sh --check
 
 fmt: ## Formats the code
 	cargo fmt --all
@@ -48,5 +52,5 @@ openapi: deps ## Writes docs/openapi.json anew
 	$(DEVSTACK) openapi
 
 sqlx-prepare: deps ## Writes the descriptions of the checked SQL anew
-	cargo build --workspace --bins
-	$(DEVSTACK) exec -- scripts/sqlx-prepare.sh
+	cargo build -p grafikarsa-devstack
+	$(DEVSTACK) exec --unmigrated -- scripts/sqlx-prepare.sh

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use grafikarsa_devstack::{
     process::Server,
-    testing::{Running, Stack, http_client},
+    services::programs,
+    testing::{ADMIN, Running, Stack, http_client},
 };
+use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::PgConnection;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::{
     books::Books,
@@ -39,6 +43,15 @@ impl House {
         Self::furnish(Stack::new().await).await
     }
 
+    /// A house whose services have some settings changed.
+    pub async fn build_with(changes: &[(&str, &str)]) -> Self {
+        let mut stack = Stack::new().await;
+        for (name, value) in changes {
+            stack.set(name, value);
+        }
+        Self::furnish(stack).await
+    }
+
     /// A house with servers of its own.
     pub async fn build_apart() -> Self {
         Self::furnish(Stack::with_own_servers().await).await
@@ -54,6 +67,31 @@ impl House {
     /// Somebody who is not signed in.
     pub fn guest(&self) -> Person {
         self.guest.clone()
+    }
+
+    /// The first admin, known to portfolio.
+    pub async fn admin(&self) -> Person {
+        let admin = self.guest.login(ADMIN.0, ADMIN.1).await;
+        admin.insist(Method::GET, "/api/v1/me", None).await.expect(200);
+        admin
+    }
+
+    /// A change of an account as the back office has auth make it.
+    pub async fn change(&self, account: Uuid, change: Value) {
+        let url = self.auth.internal_url().join(&format!("/internal/accounts/{account}/change")).unwrap();
+        let mut body = change;
+        body["command_id"] = json!(Uuid::now_v7());
+        let token = self.stack.env_of("auth")["INTERNAL_API_TOKEN"].clone();
+        let answer = http_client().post(url).bearer_auth(token).json(&body).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{}", answer.text().await.unwrap_or_default());
+    }
+
+    /// Runs a command of `service` to its end.
+    pub async fn run(&self, service: &str, arguments: &[&str]) {
+        let program = programs().unwrap().join(service);
+        let command = tokio::process::Command::new(program).args(arguments).envs(self.stack.env_of(service)).output();
+        let output = command.await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// SIGKILL.

@@ -3,11 +3,13 @@
 
 mod barrier;
 mod books;
+mod ends;
 mod house;
 mod journey;
 mod layering;
 mod outages;
 mod person;
+mod rebuild;
 mod refusals;
 mod steps;
 mod tokens;

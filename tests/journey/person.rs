@@ -16,6 +16,7 @@ pub struct Person {
     http: reqwest::Client,
     base: Url,
     pub token: Option<String>,
+    cookie: Option<String>,
 }
 
 /// What the stack answered, or that it did not (status 599: the connection broke).
@@ -55,7 +56,17 @@ impl Person {
     pub fn guest(base: Url) -> Self {
         let _installed = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build().unwrap();
-        Self { http, base, token: None }
+        Self { http, base, token: None, cookie: None }
+    }
+
+    /// The same person with this access token.
+    pub fn with_token(&self, access_token: &Value) -> Self {
+        Self { token: access_token.as_str().map(str::to_owned), ..self.clone() }
+    }
+
+    /// The same person in a browser that sends this refresh token.
+    pub fn with_cookie(&self, refresh_token: &str) -> Self {
+        Self { cookie: Some(refresh_token.to_owned()), ..self.clone() }
     }
 
     /// Tries until the stack lets this person in; what is down while the test kills things comes back.
@@ -92,6 +103,9 @@ impl Person {
         let mut request = self.http.request(method, url);
         if let Some(token) = &self.token {
             request = request.bearer_auth(token);
+        }
+        if let Some(cookie) = &self.cookie {
+            request = request.header(reqwest::header::COOKIE, format!("refresh_token={cookie}"));
         }
         if let Some(body) = body {
             request = request.json(&body);

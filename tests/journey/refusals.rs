@@ -13,7 +13,7 @@ const SETTINGS: [(&str, &str); 14] = [
     ("APP_PORT", "0"),
     ("INTERNAL_PORT", "0"),
     ("CORS_ORIGINS", "https://grafikarsa.example"),
-    ("NATS_URL", "nats://127.0.0.1:9"),
+    ("NATS_URL", "nats://grafikarsa:Kd5n8Wq3Xs7b@127.0.0.1:9"),
     ("JWT_ACCESS_SECRET", "b7c1f0c6a1de4c0b9e7a52d4f7a8c3912f64e0d1a3c55b78"),
     ("JWT_REFRESH_SECRET", "0d9a4f5be8d24b6c8a1173e6f2c9b5a47e31d8f6c4a90b2e"),
     ("INTERNAL_API_TOKEN", "4c2e9d71b6f84a05a3f7c8e1d29b6054f1e7a3c8d5b20964"),
