@@ -17,6 +17,7 @@ mod rate_limit;
 mod service;
 mod settings;
 mod shutdown;
+mod unread;
 
 pub use counter::{Counter, Limit};
 pub use envelope::{Data, Envelope, Meta, Nothing, Page, PageEnvelope};

@@ -22,7 +22,9 @@ use tower_http::{catch_panic::CatchPanicLayer, cors::CorsLayer};
 use tracing::{Instrument as _, field::Empty};
 use uuid::Uuid;
 
-use crate::{ApiError, ClientIp, HttpSettings, RequestId, extract::Identity, rate_limit::GeneralLimit};
+use crate::{
+    ApiError, ClientIp, HttpSettings, RequestId, extract::Identity, rate_limit::GeneralLimit, unread::drain_unread,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bodies of routes that set no limit of their own.
@@ -49,6 +51,7 @@ pub(crate) fn outermost(router: Router, draining: Arc<AtomicBool>) -> Router {
     router
         // For what is outside of the API, and for the layers themselves.
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(drain_unread))
         .layer(from_fn_with_state(draining, close_when_draining))
         .layer(from_fn(observe))
 }

@@ -18,7 +18,11 @@ use grafikarsa_jwt::{Revocation, RevocationList, Role, TokenKeys, Verifier};
 use grafikarsa_telemetry::{Guard, LogFormat, TelemetrySettings, propagation::current_traceparent};
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    sync::oneshot,
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -218,6 +222,28 @@ async fn bodies_that_cannot_be_read_are_400_and_large_ones_413() {
     let large = post("application/json", format!("{{\"text\":\"{}\"}}", "x".repeat(100))).await.unwrap();
     assert_eq!(error(large).await, (413, "PAYLOAD_TOO_LARGE".to_owned()));
     assert_eq!(post("application/json; charset=utf-8", "{\"text\":\"a\"}".to_owned()).await.unwrap().status(), 200);
+}
+
+/// nginx sends on what it has read when the answer is there already; a reset would lose that answer.
+#[tokio::test]
+async fn an_early_answer_reaches_a_client_that_is_still_sending() {
+    let app = App::spawn().await;
+    let address = app.base.strip_prefix("http://").unwrap();
+    let body = "x".repeat(1024 * 1024);
+    let head = format!(
+        "POST /api/v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    for _ in 0..20 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(head.as_bytes()).await.unwrap();
+        for piece in body.as_bytes().chunks(64 * 1024) {
+            connection.write_all(piece).await.unwrap();
+        }
+        let mut answer = [0; 12];
+        connection.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 413");
+    }
 }
 
 #[tokio::test]
