@@ -34,7 +34,7 @@ test: deps ## All tests, on private servers of their own
 
 bench-login: deps ## Measures logins beside raw argon2id, with release builds behind nginx
 	cargo build --release --workspace --bins
-	cargo bench -p journey --bench login
+	cargo bench --workspace --bench login
 
 lint: deps ## Format, clippy, freshness of generated files, one TLS provider
 	cargo fmt --all -- --check
