@@ -21,7 +21,7 @@ use tokio::{
 
 const DATABASE: &str = "grafikarsa";
 /// Students of the demo data all have this password.
-const STUDENTS: &str = "siswa / grafikarsa-siswa";
+const STUDENTS: &str = "siti_aminah (or any of the 30) / grafikarsa-siswa";
 
 /// The secrets and ports of this clone's stack, kept over runs.
 #[derive(serde::Serialize, serde::Deserialize)]
