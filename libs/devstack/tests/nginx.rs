@@ -247,6 +247,8 @@ async fn a_part_that_a_stored_picture_does_not_have_is_416_with_the_headers_of_m
         |range: &'static str| http_client().get(url.clone()).header("origin", ORIGIN).header("range", range).send();
     let first = part("bytes=1-2").await.unwrap();
     assert_eq!((first.status().as_u16(), first.text().await.unwrap().as_str()), (206, "23"));
+    let several = part("bytes=0-1,3-4").await.unwrap();
+    assert_eq!((several.status().as_u16(), several.text().await.unwrap().as_str()), (200, "12345"));
     let beyond = part("bytes=9-").await.unwrap();
     assert_eq!(beyond.status(), 416);
     assert_eq!(all(&beyond, "content-type"), ["application/json"]);

@@ -138,6 +138,7 @@ mod tests {
             ("JWT_REFRESH_SECRET", "b91c7a30f5d24e6895c1d07fe3a2846b"),
             ("INTERNAL_API_TOKEN", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
             ("AUTH_DATABASE_URL", "postgres://auth:auth@localhost/grafikarsa"),
+            ("COOKIE_SECURE", "false"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert!(error.contains(name), "{name}={value}: {error}");
