@@ -15,7 +15,8 @@ use prost_types::{
 };
 use proto_events::{EVENTS, FILE_DESCRIPTOR_SET};
 
-const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/baseline.txt");
+/// In the package's folder, where tests run.
+const BASELINE: &str = "baseline.txt";
 
 #[test]
 fn nothing_of_the_baseline_is_gone_and_all_that_is_new_is_recorded() {

@@ -10,7 +10,6 @@ const SERVICES: [&str; 3] = ["auth", "portfolio", "media"];
 fn packages() -> Vec<Value> {
     let output = std::process::Command::new(env!("CARGO"))
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -7,8 +7,11 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures_util::future;
 use grafikarsa_devstack::{
-    nats, postgres, process, s3,
+    nats, postgres,
+    process::{self, Server},
+    s3,
     services::{self, Installation, SERVICES, Servers},
     testing::{Shared, TEMPLATE, VARIABLE},
 };
@@ -27,10 +30,9 @@ pub(crate) async fn run(command: &[String], unmigrated: bool) -> anyhow::Result<
     };
     let store = folder.path().join("s3");
     let own = std::env::current_exe()?;
-    let mut database =
-        postgres::start(&folder.path().join("postgres"), servers.postgres, &servers.password, false).await?;
-    let mut bus = nats::start(&folder.path().join("nats"), servers.nats, &servers.password).await?;
-    let mut objects = s3::start(&own, &store, servers.s3, &servers.password).await?;
+    let database = postgres::start(&folder.path().join("postgres"), servers.postgres, &servers.password, false).await?;
+    let bus = nats::start(&folder.path().join("nats"), servers.nats, &servers.password).await?;
+    let objects = s3::start(&own, &store, servers.s3, &servers.password).await?;
 
     postgres::prepare(servers.postgres, &servers.password, TEMPLATE).await?;
     let template = Installation {
@@ -60,28 +62,53 @@ pub(crate) async fn run(command: &[String], unmigrated: bool) -> anyhow::Result<
         child.env(format!("{}_DATABASE_URL", service.to_uppercase()), url);
     }
     child.env("TEST_POSTGRES_URL", postgres::url(postgres::SUPERUSER, servers.postgres, &servers.password, "postgres"));
-    let status = supervise(child).await.with_context(|| format!("{program} cannot be started"))?;
-
-    objects.stop().await?;
-    bus.stop().await?;
-    database.stop().await?;
+    let mut servers = [objects, bus, database];
+    let status = supervise(child, &mut servers).await.with_context(|| format!("{program} failed"))?;
+    for server in &mut servers {
+        server.stop().await?;
+    }
     Ok(status.code().map_or(ExitCode::FAILURE, |code| ExitCode::from(u8::try_from(code).unwrap_or(1))))
 }
 
-/// Runs the command to its end. A Ctrl-C reaches it through the terminal; SIGTERM is passed on.
-async fn supervise(mut command: tokio::process::Command) -> anyhow::Result<ExitStatus> {
+/// Runs the command to its end. A Ctrl-C reaches it through the terminal; SIGTERM is passed on. A server that ends in
+/// the meantime starts again, so that it fails what was using it and not everything after; how it ended is said last.
+async fn supervise(mut command: tokio::process::Command, servers: &mut [Server]) -> anyhow::Result<ExitStatus> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut child = command.spawn()?;
+    let mut ends = Vec::new();
     loop {
-        tokio::select! {
-            status = child.wait() => return Ok(status?),
-            _ = interrupt.recv() => {}
+        let ended = tokio::select! {
+            status = child.wait() => {
+                for end in &ends {
+                    eprintln!("{end}");
+                }
+                return Ok(status?);
+            }
+            ended = first(servers) => ended?,
+            _ = interrupt.recv() => continue,
             _ = terminate.recv() => {
                 if let Some(pid) = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)) {
                     kill_process(pid, Signal::TERM)?;
                 }
+                continue;
             }
-        }
+        };
+        let (server, status) = ended;
+        let end = format!("devstack: {} ended with {status}:\n{}", server.spec.name, process::end(&server.spec.log));
+        eprintln!("{end}");
+        ends.push(end);
+        server.restart().await?;
     }
+}
+
+/// The first server that ends.
+async fn first(servers: &mut [Server]) -> anyhow::Result<(&mut Server, ExitStatus)> {
+    let ends = servers.iter_mut().map(|server| {
+        Box::pin(async move {
+            let status = server.ended().await;
+            status.map(|status| (server, status))
+        })
+    });
+    future::select_all(ends).await.0
 }

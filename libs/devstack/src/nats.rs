@@ -2,11 +2,12 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
+use futures_util::TryStreamExt as _;
 use rustix::process::Signal;
 
 use crate::{
     process::{Server, Spec, write_secret},
-    services::SERVICES,
+    services::{SERVICES, Servers},
 };
 
 /// Runs a server that keeps its streams in `folder`.
@@ -34,6 +35,20 @@ pub async fn start(folder: &Path, port: u16, password: &str) -> anyhow::Result<S
 /// The address with the user of `service`.
 pub fn url(service: &str, port: u16, password: &str) -> String {
     format!("nats://{service}:{password}@127.0.0.1:{port}")
+}
+
+/// Deletes the streams and buckets of a namespace.
+///
+/// # Errors
+/// NATS does not answer.
+pub async fn forget(servers: &Servers, namespace: &str) -> anyhow::Result<()> {
+    let client = async_nats::connect(url("auth", servers.nats, &servers.password)).await?;
+    let context = async_nats::jetstream::new(client);
+    let names: Vec<String> = context.stream_names().try_collect().await?;
+    for name in names.iter().filter(|name| name.contains(namespace)) {
+        context.delete_stream(name).await?;
+    }
+    Ok(())
 }
 
 /// Each service may publish its own events and signals, and use JetStream; only auth may write revocations.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use anyhow::Context as _;
 use rustix::process::Signal;
 
 use crate::{
@@ -19,7 +20,7 @@ use crate::{
 /// nginx is not installed, or refuses its configuration.
 pub async fn start(folder: &Path, port: u16, installation: &Installation) -> anyhow::Result<Server> {
     let configuration = folder.join("conf");
-    copy(&source(), &configuration)?;
+    copy(&source()?, &configuration)?;
     let rendered = render(folder, &configuration, port, installation)?;
     let file = configuration.join("nginx.conf");
     std::fs::write(&file, rendered)?;
@@ -75,9 +76,12 @@ fn render(folder: &Path, configuration: &Path, port: u16, installation: &Install
     Ok(text)
 }
 
-/// The repository's `nginx` folder, known since this crate was compiled.
-fn source() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../nginx")
+/// The `nginx` folder of the repository that this runs in. Where this crate was compiled says nothing: clones share
+/// their build output.
+fn source() -> anyhow::Result<PathBuf> {
+    let here = std::env::current_dir()?;
+    let found = here.ancestors().map(|folder| folder.join("nginx")).find(|folder| folder.join("routes.conf").is_file());
+    found.context("no nginx/routes.conf above: run this inside of the repository")
 }
 
 fn program() -> PathBuf {

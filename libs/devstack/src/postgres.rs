@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::{
     process::{Server, Spec, run, tied},
-    services::SERVICES,
+    services::{SERVICES, Servers},
 };
 
 /// The superuser of private servers; services never use it.
@@ -121,6 +121,15 @@ pub async fn prepare(port: u16, password: &str, database: &str) -> anyhow::Resul
 /// PostgreSQL refuses.
 pub async fn superuser(port: u16, password: &str, database: &str) -> Result<PgConnection, sqlx::Error> {
     PgConnection::connect(&url(SUPERUSER, port, password, database)).await
+}
+
+/// Deletes a database, also one that is in use.
+///
+/// # Errors
+/// PostgreSQL refuses.
+pub async fn forget(servers: &Servers, database: &str) -> anyhow::Result<()> {
+    let mut server = superuser(servers.postgres, &servers.password, "postgres").await?;
+    execute(&mut server, &format!("drop database if exists {database} with (force)")).await
 }
 
 /// The address of a database.

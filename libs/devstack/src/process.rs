@@ -7,7 +7,7 @@ use std::{
     net::TcpListener,
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -24,6 +24,10 @@ use tokio::{
 const START: Duration = Duration::from_secs(30);
 /// A server may take this long to end by itself before it is killed.
 const STOP: Duration = Duration::from_secs(25);
+/// So much of a log is shown.
+const LINES: usize = 40;
+/// How the crash report of a Go program begins.
+const CRASHES: [&str; 3] = ["panic: ", "fatal error: ", "runtime: "];
 
 /// How to run a program.
 #[derive(Clone, Debug)]
@@ -127,9 +131,8 @@ impl Server {
     ///
     /// # Errors
     /// The process cannot be waited for.
-    pub async fn ended(&mut self) -> anyhow::Result<()> {
-        self.child.wait().await?;
-        Ok(())
+    pub async fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+        Ok(self.child.wait().await?)
     }
 }
 
@@ -212,11 +215,19 @@ pub fn write_secret(file: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
+/// What a log says about an end: from the start of a crash report on, or the last lines.
+pub fn end(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let crash = text.lines().skip_while(|line| !CRASHES.iter().any(|crash| line.starts_with(crash)));
+    let report: Vec<&str> = crash.take(LINES).collect();
+    if report.is_empty() { tail(log) } else { report.join("\n") }
+}
+
 /// The last lines of a log.
 pub fn tail(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(40)..].join("\n")
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
 /// Runs a command to its end, with its output in the error if it fails.

@@ -26,6 +26,9 @@ pub const TEMPLATE: &str = "grafikarsa_template";
 /// Name and password of the first admin.
 pub const ADMIN: (&str, &str) = ("admin", "kata-sandi-admin-uji");
 
+/// The data of a test may take this long to be deleted.
+const FORGET: Duration = Duration::from_secs(20);
+
 /// What `devstack exec` hands over.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Shared {
@@ -204,6 +207,27 @@ impl Stack {
         std::fs::remove_dir_all(self.folder.path().join("nats/streams")).expect("there was a storage");
     }
 
+    /// Gives its database and its streams back: hundreds of tests share the servers, which would otherwise hold all of
+    /// them at the end. What fails here goes with the servers themselves.
+    fn forget(&self) {
+        if self.own.postgres.is_some() {
+            return;
+        }
+        let (servers, name) = (self.installation.servers.clone(), self.installation.namespace.clone());
+        // A runtime of its own: the test's cannot be waited for in here.
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(tokio::time::timeout(FORGET, async {
+                let (streams, database) =
+                    tokio::join!(nats::forget(&servers, &name), postgres::forget(&servers, &name));
+                streams.and(database)
+            }))?
+        };
+        if let Ok(Err(error)) = std::thread::spawn(work).join() {
+            eprintln!("devstack: a test's data stay: {error:#}");
+        }
+    }
+
     /// What `service` has logged so far.
     pub fn log(&self, service: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(format!("{service}.log"))).unwrap_or_default()
@@ -212,6 +236,7 @@ impl Stack {
 
 impl Drop for Stack {
     fn drop(&mut self) {
+        self.forget();
         if std::thread::panicking() {
             for service in SERVICES {
                 let end = process::tail(&self.folder.path().join(format!("{service}.log")));
