@@ -3,8 +3,8 @@ use std::{fmt, sync::Arc, time::Duration};
 use async_nats::{
     Client, ConnectOptions, Event as ClientEvent, ServerAddr,
     jetstream::{
-        self,
-        context::{CreateStreamError, GetStreamError, PublishError},
+        self, ErrorCode,
+        context::{GetStreamError, GetStreamErrorKind, PublishError},
         stream::{Config, Info, StorageType},
     },
 };
@@ -63,7 +63,7 @@ pub enum BusError {
         /// Its name.
         stream: String,
         /// What the server or the connection said.
-        source: CreateStreamError,
+        source: async_nats::Error,
     },
     /// An event was not acknowledged.
     #[error("an event was not acknowledged: {0}")]
@@ -156,9 +156,33 @@ impl Bus {
             duplicate_window: DUPLICATE_WINDOW,
             ..Config::default()
         };
-        let result = self.jetstream.create_or_update_stream(config).await;
-        let info = result.map_err(|source| BusError::Stream { stream: name, source })?;
-        Ok(created(&info))
+        let result = self.create_or_update(config).await;
+        result.map_err(|source| BusError::Stream { stream: name, source })
+    }
+
+    /// The client's own `create_or_update_stream` always updates. That is not harmless: two updates at once can crash a
+    /// server before 2.10.
+    async fn create_or_update(&self, config: Config) -> Result<DateTime<Utc>, async_nats::Error> {
+        let stream = match self.jetstream.get_stream(&config.name).await {
+            Ok(stream) => stream,
+            Err(error) if is_missing(&error) => {
+                return Ok(created(self.jetstream.create_stream(config).await?.cached_info()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let current = &stream.cached_info().config;
+        let wanted = Config {
+            subjects: config.subjects,
+            max_age: config.max_age,
+            max_bytes: config.max_bytes,
+            num_replicas: config.num_replicas,
+            duplicate_window: config.duplicate_window,
+            ..current.clone()
+        };
+        if wanted != *current {
+            self.jetstream.update_stream(wanted).await?;
+        }
+        Ok(created(stream.cached_info()))
     }
 
     /// When the stream of `publisher` was created; an error if there is none.
@@ -228,6 +252,10 @@ impl fmt::Debug for Bus {
             .field("connected", &self.is_connected())
             .finish_non_exhaustive()
     }
+}
+
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn created(info: &Info) -> DateTime<Utc> {

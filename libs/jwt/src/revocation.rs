@@ -9,7 +9,8 @@ use anyhow::Context as _;
 use async_nats::{
     Client, Subscriber,
     jetstream::{
-        self,
+        self, ErrorCode,
+        context::{GetStreamError, GetStreamErrorKind},
         kv::{Operation, Store},
         stream,
     },
@@ -253,23 +254,47 @@ impl RevocationWriter {
     async fn ensure_bucket(&self) -> anyhow::Result<Store> {
         let context = jetstream::new(self.client.clone());
         let name = bucket(&self.namespace);
-        // `create_key_value` asks for features that servers before 2.10 refuse; this is the same bucket without them.
-        context
-            .create_or_update_stream(stream::Config {
-                name: format!("KV_{name}"),
-                subjects: vec![format!("$KV.{name}.>")],
-                max_messages_per_subject: 1,
-                max_age: self.lifetime + Duration::from_secs(60),
-                discard: stream::DiscardPolicy::New,
-                allow_rollup: true,
-                deny_delete: true,
-                num_replicas: self.replicas,
-                ..Default::default()
-            })
-            .await
-            .context("the bucket of revocations cannot be made")?;
+        self.ensure_stream(&context, &name).await.context("the bucket of revocations cannot be made")?;
         Ok(context.get_key_value(name).await?)
     }
+
+    async fn ensure_stream(&self, context: &jetstream::Context, bucket: &str) -> anyhow::Result<()> {
+        let name = format!("KV_{bucket}");
+        let max_age = self.lifetime + Duration::from_secs(60);
+        match context.get_stream(&name).await {
+            Ok(stream) => {
+                // Updates that change nothing are not harmless: two at once can crash a server before 2.10.
+                let current = &stream.cached_info().config;
+                let wanted = stream::Config { max_age, num_replicas: self.replicas, ..current.clone() };
+                if wanted != *current {
+                    context.update_stream(wanted).await?;
+                }
+            }
+            Err(error) if is_missing(&error) => {
+                // `create_key_value` asks for features that servers before 2.10 refuse; this is the same bucket without
+                // them.
+                context
+                    .create_stream(stream::Config {
+                        name,
+                        subjects: vec![format!("$KV.{bucket}.>")],
+                        max_messages_per_subject: 1,
+                        max_age,
+                        discard: stream::DiscardPolicy::New,
+                        allow_rollup: true,
+                        deny_delete: true,
+                        num_replicas: self.replicas,
+                        ..Default::default()
+                    })
+                    .await?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        Ok(())
+    }
+}
+
+fn is_missing(error: &GetStreamError) -> bool {
+    matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
 fn bucket(namespace: &str) -> String {
