@@ -215,12 +215,15 @@ pub fn write_secret(file: &Path, text: &str) -> std::io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// What a log says about an end: from the start of a crash report on, or the last lines.
+/// What a log says about the latest end: from the start of its crash report on, or the last lines.
 pub fn end(log: &Path) -> String {
     let text = std::fs::read_to_string(log).unwrap_or_default();
-    let crash = text.lines().skip_while(|line| !CRASHES.iter().any(|crash| line.starts_with(crash)));
-    let report: Vec<&str> = crash.take(LINES).collect();
-    if report.is_empty() { tail(log) } else { report.join("\n") }
+    let lines: Vec<&str> = text.lines().collect();
+    // A program that was started again goes on in the same log, below the report of an earlier crash.
+    match lines.iter().rposition(|line| CRASHES.iter().any(|crash| line.starts_with(crash))) {
+        Some(start) => lines[start..].iter().take(LINES).copied().collect::<Vec<_>>().join("\n"),
+        None => tail(log),
+    }
 }
 
 /// The last lines of a log.
@@ -248,6 +251,23 @@ mod tests {
     use std::collections::HashSet;
 
     use super::*;
+
+    #[test]
+    fn the_latest_crash_is_shown_from_its_start_and_otherwise_the_last_lines() {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let goroutines = "goroutine 1 [running]:\n".repeat(100);
+        std::fs::write(
+            &log,
+            format!("[INF] ready\npanic: first\n{goroutines}[INF] ready\npanic: second\n{goroutines}"),
+        )
+        .unwrap();
+        let shown = end(log.path());
+        assert!(shown.starts_with("panic: second\ngoroutine 1"), "{shown}");
+        assert_eq!(shown.lines().count(), LINES);
+
+        std::fs::write(&log, "[INF] ready\n".repeat(100) + "[INF] exiting").unwrap();
+        assert!(end(log.path()).ends_with("[INF] exiting"));
+    }
 
     #[test]
     fn a_port_is_given_away_once() {

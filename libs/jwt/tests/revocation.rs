@@ -7,6 +7,7 @@ use std::{
 };
 
 use chrono::Utc;
+use futures_util::StreamExt as _;
 use grafikarsa_config::Secret;
 use grafikarsa_devstack::process::free_port;
 use grafikarsa_jwt::{Claims, Revocation, RevocationList, RevocationWriter, Role, TokenKeys};
@@ -247,4 +248,35 @@ async fn only_missing_entries_are_restored() {
     house.writer.restore(&[first, second]).await.unwrap();
     house.refused_everywhere(&known).await;
     house.refused_everywhere(&missing).await;
+}
+
+/// Updates that race crash a server before 2.10, and every logout comes by here.
+#[tokio::test]
+async fn the_bucket_is_updated_when_its_settings_differ_and_only_then() {
+    let nats = Nats::start().await;
+    let client = nats.client().await;
+    let context = async_nats::jetstream::new(client.clone());
+    let bucket = "KV_test_revocations";
+    let max_age = async || context.get_stream(bucket).await.unwrap().cached_info().config.max_age;
+    let mut updates = client.subscribe("$JS.EVENT.ADVISORY.STREAM.UPDATED.>").await.unwrap();
+    client.flush().await.unwrap();
+
+    let house = RevocationWriter::new(client.clone(), "test", LIFETIME, 1);
+    let session = || Revocation::Session { session: Uuid::new_v4(), expires_at: house.expiry(Utc::now()) };
+    house.restore(&[session()]).await.unwrap();
+    house.publish(&[session()]).await.unwrap();
+    house.restore(&[session()]).await.unwrap();
+    assert_eq!(max_age().await, LIFETIME + Duration::from_secs(60));
+    // The server tells of updates in their order: this one would come after one of the bucket.
+    let mut marker = async_nats::jetstream::stream::Config { name: "marker".to_owned(), ..Default::default() };
+    context.create_stream(marker.clone()).await.unwrap();
+    marker.max_age = LIFETIME;
+    context.update_stream(marker).await.unwrap();
+    let first = updates.next().await.unwrap();
+    assert!(first.subject.ends_with(".marker"), "{}", first.subject);
+
+    let longer = RevocationWriter::new(client, "test", LIFETIME * 2, 1);
+    longer.restore(&[]).await.unwrap();
+    assert_eq!(max_age().await, LIFETIME * 2 + Duration::from_secs(60));
+    assert!(updates.next().await.unwrap().subject.ends_with(bucket));
 }
