@@ -7,8 +7,15 @@ use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Settings, accounts, api, capabilities::Callers, internal, jobs, limits::Limits, media_events, rankings::Rankings,
-    settings::Rules, users::account_events,
+    Settings, accounts, api,
+    capabilities::Callers,
+    internal, jobs,
+    limits::Limits,
+    media_events, portfolios,
+    rankings::Rankings,
+    settings::Rules,
+    totals::Totals,
+    users::{self, account_events},
 };
 
 /// Calls to auth and media happen inside of requests: what takes longer is as good as down. Three calls in a row stay
@@ -25,6 +32,9 @@ pub struct AppState {
     pub rules: Arc<Rules>,
     pub limits: Arc<Limits>,
     pub rankings: Rankings,
+    pub portfolio_totals: Totals<portfolios::page::Filters>,
+    pub user_totals: Totals<users::list::Filters>,
+    pub smart_feed: feed::smart::Memory,
 }
 
 /// Runs the service until `shutdown`.
@@ -46,6 +56,9 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         rules: Arc::new(settings.rules.clone()),
         limits: Arc::new(settings.limits.clone()),
         rankings: Rankings::new(settings.rankings_age),
+        portfolio_totals: Totals::default(),
+        user_totals: Totals::default(),
+        smart_feed: feed::smart::Memory::default(),
         db: db.clone(),
     };
 

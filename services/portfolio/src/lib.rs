@@ -21,6 +21,7 @@ mod seed;
 mod settings;
 mod storage;
 mod tags;
+mod totals;
 mod users;
 
 use utoipa_axum::router::OpenApiRouter;

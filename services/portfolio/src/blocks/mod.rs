@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use grafikarsa_http::{ApiError, ApiResult, FieldErrors};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::{PgConnection, PgExecutor};
 use utoipa::ToSchema;
@@ -27,7 +27,7 @@ pub fn router() -> OpenApiRouter<AppState> {
 }
 
 /// A block of a portfolio.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ContentBlock {
     pub id: Uuid,
     pub block_type: String,
@@ -41,32 +41,6 @@ pub struct ContentBlock {
 }
 
 impl ContentBlock {
-    /// All blocks of a portfolio in their order.
-    pub async fn of_portfolio(executor: impl PgExecutor<'_>, portfolio: Uuid) -> Result<Vec<Self>, sqlx::Error> {
-        sqlx::query_as!(
-            Self,
-            r#"
-            select
-                b.id,
-                b.block_type,
-                b.block_order,
-                b.payload,
-                t.instruksi as "series_instruksi?",
-                b.created_at,
-                b.updated_at
-            from content_blocks b
-            join portfolios p on p.id = b.portfolio_id
-            left join (series_blocks t join series s on s.id = t.series_id and s.deleted_at is null)
-                on t.series_id = p.series_id and t.block_order = b.block_order and t.block_type = b.block_type
-            where b.portfolio_id = $1
-            order by b.block_order
-            "#,
-            portfolio,
-        )
-        .fetch_all(executor)
-        .await
-    }
-
     async fn find(executor: impl PgExecutor<'_>, portfolio: Uuid, id: Uuid) -> Result<Option<Self>, sqlx::Error> {
         sqlx::query_as!(
             Self,

@@ -1,10 +1,9 @@
-//! The feed: published work, newest first. `smart` needs likes and assessments and is not served yet.
+//! The feed: published work for the start page, by score, by age, or of those whom one follows.
 
 use axum::extract::State;
 use chrono::{DateTime, Utc};
 use grafikarsa_http::{ApiError, ApiResult, Page, PageEnvelope, Paging, Query};
 use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
@@ -19,8 +18,14 @@ use crate::{
     tags::TagRef,
 };
 
+mod algorithm;
+mod score;
+pub mod smart;
+
+use algorithm::Algorithm;
+
 pub fn router() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(feed))
+    OpenApiRouter::new().routes(routes!(feed)).routes(routes!(algorithm::preferences, algorithm::prefer))
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -61,24 +66,6 @@ impl From<Row> for FeedItem {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
-    Smart,
-    Recent,
-    Following,
-}
-
-impl Algorithm {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "smart" => Some(Self::Smart),
-            "recent" => Some(Self::Recent),
-            "following" => Some(Self::Following),
-            _ => None,
-        }
-    }
-}
-
 #[derive(Debug, Deserialize, IntoParams)]
 struct Choice {
     /// `smart`, `recent` or `following`; absent: the saved preference, for guests `recent`.
@@ -100,29 +87,24 @@ async fn feed(
     Query(choice): Query<Choice>,
     paging: Paging,
 ) -> ApiResult<Page<FeedItem>> {
-    let unknown = || ApiError::bad_request("INVALID_ALGORITHM", "Algoritma feed tidak dikenal");
-    let algorithm = match choice.algorithm.as_deref().map(str::trim).filter(|text| !text.is_empty()) {
-        Some(text) => Algorithm::parse(text).ok_or_else(unknown)?,
-        None => match viewer.id() {
-            Some(user) => preference(&app.db, user).await?,
-            None => Algorithm::Recent,
-        },
-    };
-    if algorithm != Algorithm::Recent && viewer.id().is_none() {
-        return Err(ApiError::unauthorized("UNAUTHORIZED", "Silakan masuk terlebih dahulu"));
-    }
-    let filters = match algorithm {
-        Algorithm::Recent => Filters { public: true, ..Filters::default() },
-        Algorithm::Following => Filters { public: true, followed_by: viewer.id(), ..Filters::default() },
-        // An empty or an unranked list would look like an answer.
-        Algorithm::Smart => return Err(ApiError::unavailable()),
+    let algorithm = match (choice.algorithm.as_deref().map(str::trim).filter(|text| !text.is_empty()), viewer.id()) {
+        (Some(text), _) => Algorithm::parse(text)?,
+        (None, Some(user)) => algorithm::preferred(&app.db, user).await?,
+        (None, None) => Algorithm::Recent,
     };
     let window = paging.with(20, 100);
-    let (rows, total) = page::fetch(&app.db, viewer.id(), &filters, Order::NewestPublished, window).await?;
+    let filters = match (algorithm, viewer.id()) {
+        (Algorithm::Smart, Some(user)) => {
+            let (rows, total) = smart::page(&app, user, window).await?;
+            let items = rows.into_iter().map(|(row, score)| FeedItem { ranking_score: Some(score), ..row.into() });
+            return Ok(Page::new(items.collect(), window, total));
+        }
+        (Algorithm::Following, Some(user)) => Filters { public: true, followed_by: Some(user), ..Filters::default() },
+        (Algorithm::Recent, _) => Filters { public: true, ..Filters::default() },
+        (Algorithm::Smart | Algorithm::Following, None) => {
+            return Err(ApiError::unauthorized("UNAUTHORIZED", "Silakan masuk terlebih dahulu"));
+        }
+    };
+    let (rows, total) = page::fetch(&app, viewer.id(), &filters, Order::NewestPublished, window).await?;
     Ok(Page::new(rows.into_iter().map(FeedItem::from).collect(), window, total))
-}
-
-async fn preference(db: &PgPool, user: Uuid) -> ApiResult<Algorithm> {
-    let saved = sqlx::query_scalar!("select algorithm from feed_preferences where user_id = $1", user);
-    Ok(saved.fetch_optional(db).await?.as_deref().and_then(Algorithm::parse).unwrap_or(Algorithm::Recent))
 }

@@ -17,12 +17,9 @@ use crate::{AppState, capabilities::Caller};
     responses((status = 200, body = Envelope<PortfolioDetail>)),
 )]
 pub async fn by_id(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<PortfolioDetail>> {
-    let mut snapshot = detail::snapshot(&app.db).await?;
-    let portfolio = access::find(&mut *snapshot, id).await?;
-    if !portfolio.is_owned_by(&caller) && !access::is_reviewer(portfolio.status, &caller) {
+    let detail = detail::load(&app.db, id, &caller).await?;
+    if detail.user_id != caller.id && !access::is_reviewer(detail.card.status, &caller) {
         return Err(ApiError::forbidden());
     }
-    let detail = detail::load(&mut snapshot, id, &caller).await?;
-    snapshot.commit().await?;
     Ok(Data::new(detail))
 }

@@ -114,11 +114,11 @@ impl Row {
     }
 }
 
-/// Everything a card shows, of the portfolios `p` whose ids `source` gives.
-pub fn select(query: &mut QueryBuilder<Postgres>, source: &str, viewer: Option<Uuid>) {
+/// Everything a card shows and the columns `also`, of the portfolios `p` that `source` gives.
+pub fn select(query: &mut QueryBuilder<Postgres>, also: &str, source: &str, viewer: Option<Uuid>) {
+    query.push(" select ").push(also);
     query.push(
         "
-        select
             p.id,
             p.user_id,
             p.judul,

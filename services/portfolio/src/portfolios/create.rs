@@ -83,7 +83,7 @@ pub async fn create(
         .execute(&mut *tx)
         .await?;
     events::created(&mut tx, events::State { id, owner, version: 1, status: Status::Draft }).await?;
-    let created = detail::load(&mut tx, id, &caller).await?;
+    let created = detail::load(&mut *tx, id, &caller).await?;
     tx.commit().await?;
     Ok(Data::created(created))
 }

@@ -1,7 +1,7 @@
 use axum::extract::State;
 use grafikarsa_http::{ApiResult, Data, Envelope, Path, Query, clean};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, PgPool, PgTransaction, QueryBuilder};
+use sqlx::{PgExecutor, Postgres, QueryBuilder, types::Json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -49,64 +49,78 @@ pub async fn detail(
     if slug.contains('\0') || username.is_some_and(|name| name.contains('\0')) {
         return Err(access::not_found());
     }
-    let mut snapshot = snapshot(&app.db).await?;
-    let id =
-        match username {
-            Some(username) => {
-                sqlx::query_scalar!(
-                    "
-                select p.id
-                from portfolios p
-                join users u on u.id = p.user_id and u.deleted_at is null
-                where lower(u.username) = lower($1) and p.slug = $2 and p.deleted_at is null
-                ",
-                    username,
-                    slug,
-                )
-                .fetch_optional(&mut *snapshot)
-                .await?
-            }
-            None => sqlx::query_scalar!(
-                "select id from portfolios where slug = $1 and is_public order by published_at desc, id desc limit 1",
-                slug,
-            )
-            .fetch_optional(&mut *snapshot)
-            .await?,
-        };
-    let row = match id {
-        Some(id) => row(&mut snapshot, id, viewer.id()).await?,
-        None => None,
-    };
+    let mut query = QueryBuilder::new("with found as materialized (select p.id from portfolios p ");
+    match username {
+        Some(username) => {
+            query.push("join users u on u.id = p.user_id and u.deleted_at is null where lower(u.username) = lower(");
+            query.push_bind(username).push(") and p.deleted_at is null and p.slug = ").push_bind(slug);
+        }
+        None => {
+            query.push("where p.is_public and p.slug = ").push_bind(slug);
+            query.push(" order by p.published_at desc, p.id desc limit 1");
+        }
+    }
+    query.push(")");
+    let row = fetch(&app.db, query, "found join portfolios p on p.id = found.id", viewer.id()).await?;
     let row = row.ok_or_else(access::not_found)?;
-    if !access::is_visible(row.user_id, row.status, row.owner_hidden, viewer.0.as_ref()) {
+    if !access::is_visible(row.card.user_id, row.card.status, row.card.owner_hidden, viewer.0.as_ref()) {
         return Err(access::not_found());
     }
-    let detail = complete(&mut snapshot, row, viewer.0.as_ref()).await?;
-    snapshot.commit().await?;
-    Ok(Data::new(detail))
-}
-
-/// One moment of the database. Whether a portfolio may be seen depends on its row, and what is seen are its blocks: a
-/// change between the two would show what nobody has reviewed.
-pub async fn snapshot(db: &PgPool) -> Result<PgTransaction<'static>, sqlx::Error> {
-    db.begin_with("begin isolation level repeatable read read only").await
+    Ok(Data::new(row.into_detail(viewer.0.as_ref())))
 }
 
 /// The portfolio `id` as `caller` sees it, whatever its status.
-pub async fn load(snapshot: &mut PgConnection, id: Uuid, caller: &Caller) -> ApiResult<PortfolioDetail> {
-    let row = row(snapshot, id, Some(caller.id)).await?.ok_or_else(access::not_found)?;
-    complete(snapshot, row, Some(caller)).await
+pub async fn load(executor: impl PgExecutor<'_>, id: Uuid, caller: &Caller) -> ApiResult<PortfolioDetail> {
+    let mut query = QueryBuilder::new("with found as materialized (select ");
+    query.push_bind(id).push("::uuid as id)");
+    let source = "found join portfolios p on p.id = found.id and p.deleted_at is null";
+    let row = fetch(executor, query, source, Some(caller.id)).await?.ok_or_else(access::not_found)?;
+    Ok(row.into_detail(Some(caller)))
 }
 
-async fn row(snapshot: &mut PgConnection, id: Uuid, viewer: Option<Uuid>) -> ApiResult<Option<card::Row>> {
-    let mut query = QueryBuilder::new("");
-    card::select(&mut query, "portfolios p", viewer);
-    query.push("where p.deleted_at is null and p.id = ").push_bind(id);
-    Ok(query.build_query_as().fetch_optional(snapshot).await?)
+#[derive(Debug, sqlx::FromRow)]
+struct Row {
+    #[sqlx(flatten)]
+    card: card::Row,
+    content_blocks: Json<Vec<ContentBlock>>,
 }
 
-async fn complete(snapshot: &mut PgConnection, row: card::Row, viewer: Option<&Caller>) -> ApiResult<PortfolioDetail> {
-    let with_review = viewer.is_some_and(|caller| caller.id == row.user_id || access::is_reviewer(row.status, caller));
-    let content_blocks = ContentBlock::of_portfolio(snapshot, row.id).await?;
-    Ok(PortfolioDetail { user_id: row.user_id, card: row.into_card(with_review), content_blocks })
+impl Row {
+    fn into_detail(self, viewer: Option<&Caller>) -> PortfolioDetail {
+        let Self { card, content_blocks: Json(content_blocks) } = self;
+        let with_review =
+            viewer.is_some_and(|caller| caller.id == card.user_id || access::is_reviewer(card.status, caller));
+        PortfolioDetail { user_id: card.user_id, card: card.into_card(with_review), content_blocks }
+    }
+}
+
+/// Row and blocks in one statement, that is at one moment: whether a portfolio may be seen depends on its row, and what
+/// is seen are its blocks. A change between the two would show what nobody has reviewed.
+async fn fetch(
+    executor: impl PgExecutor<'_>,
+    mut query: QueryBuilder<Postgres>,
+    source: &str,
+    viewer: Option<Uuid>,
+) -> Result<Option<Row>, sqlx::Error> {
+    let blocks = "
+            (
+                select coalesce(json_agg(
+                    json_build_object(
+                        'id', b.id,
+                        'block_type', b.block_type,
+                        'block_order', b.block_order,
+                        'payload', b.payload,
+                        'series_instruksi', t.instruksi,
+                        'created_at', b.created_at,
+                        'updated_at', b.updated_at
+                    )
+                    order by b.block_order
+                ), '[]')
+                from content_blocks b
+                left join series_blocks t
+                    on t.series_id = s.id and t.block_order = b.block_order and t.block_type = b.block_type
+                where b.portfolio_id = p.id
+            ) as content_blocks,";
+    card::select(&mut query, blocks, source, viewer);
+    query.build_query_as().fetch_optional(executor).await
 }

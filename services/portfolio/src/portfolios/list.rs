@@ -64,6 +64,6 @@ pub async fn list(
         ..Filters::default()
     };
     let window = paging.with(20, 100);
-    let (rows, total) = page::fetch(&app.db, viewer.id(), &filters, order, window).await?;
+    let (rows, total) = page::fetch(&app, viewer.id(), &filters, order, window).await?;
     Ok(Page::new(rows.into_iter().map(|row| row.into_card(false)).collect(), window, total))
 }

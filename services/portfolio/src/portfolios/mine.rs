@@ -34,7 +34,7 @@ pub async fn mine(
     let filters =
         Filters { owner: Some(caller.id), status: status_filter(filter.status.as_deref())?, ..Filters::default() };
     let window = paging.with(20, 100);
-    let (rows, total) = page::fetch(&app.db, Some(caller.id), &filters, Order::NewestCreated, window).await?;
+    let (rows, total) = page::fetch(&app, Some(caller.id), &filters, Order::NewestCreated, window).await?;
     Ok(Page::new(rows.into_iter().map(|row| row.into_card(true)).collect(), window, total))
 }
 

@@ -1,13 +1,17 @@
 //! Lists of portfolios: filters that vary, in a constant number of queries.
 
 use grafikarsa_http::{ApiResult, PageWindow};
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 use uuid::Uuid;
 
 use super::{Status, card};
+use crate::{
+    AppState,
+    totals::{self, Counted},
+};
 
 /// Which portfolios are asked for. Those of deleted owners never are.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filters {
     /// Published, owner active.
     pub public: bool,
@@ -26,7 +30,7 @@ pub struct Filters {
 }
 
 /// With this template, or without any; one that was deleted is as good as none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Series {
     Is(Uuid),
     None,
@@ -54,9 +58,19 @@ impl Order {
     }
 }
 
+/// A row of a page, with what is known of the whole list in the same snapshot.
+#[derive(Debug, sqlx::FromRow)]
+struct PageRow {
+    #[sqlx(flatten)]
+    card: card::Row,
+    /// The length of the list that nobody filters.
+    public_total: i64,
+    changes: i64,
+}
+
 /// One page and the length of the whole list.
 pub async fn fetch(
-    db: &PgPool,
+    app: &AppState,
     viewer: Option<Uuid>,
     filters: &Filters,
     order: Order,
@@ -67,20 +81,41 @@ pub async fn fetch(
     filters.push(&mut query);
     query.push(" order by ").push(order.sql());
     query.push(" limit ").push_bind(window.limit()).push(" offset ").push_bind(window.offset()).push(")");
-    card::select(&mut query, "page join portfolios p on p.id = page.id", viewer);
+    let of_list = "
+            (select total from list_totals where list = 'public_portfolios') as public_total,
+            (select number from list_changes) as changes,";
+    card::select(&mut query, of_list, "page join portfolios p on p.id = page.id", viewer);
     query.push(" order by ").push(order.sql());
-    let rows = query.build_query_as().fetch_all(db).await?;
-    Ok((rows, count(db, filters).await?))
+    let rows: Vec<PageRow> = query.build_query_as().fetch_all(&app.db).await?;
+    let total = match totals::of_last_page(window, rows.len()) {
+        Some(total) => total,
+        None => count(app, filters, rows.first()).await?,
+    };
+    Ok((rows.into_iter().map(|row| row.card).collect(), total))
 }
 
-async fn count(db: &PgPool, filters: &Filters) -> ApiResult<i64> {
+async fn count(app: &AppState, filters: &Filters, row: Option<&PageRow>) -> ApiResult<i64> {
     if filters.are_none() {
+        if let Some(row) = row {
+            return Ok(row.public_total);
+        }
         let total = sqlx::query_scalar!("select total from list_totals where list = 'public_portfolios'");
-        return Ok(total.fetch_one(db).await?);
+        return Ok(total.fetch_one(&app.db).await?);
     }
-    let mut query = QueryBuilder::new("select count(*) ");
+    // Other statuses, and who follows whom, change without moving the number.
+    let remembered = filters.public && filters.followed_by.is_none();
+    if let Some(row) = row.filter(|_| remembered)
+        && let Some(total) = app.portfolio_totals.at(filters, row.changes).await
+    {
+        return Ok(total);
+    }
+    let mut query = QueryBuilder::new("select count(*) as total, (select number from list_changes) as changes ");
     filters.push(&mut query);
-    Ok(query.build_query_scalar().fetch_one(db).await?)
+    let counted: Counted = query.build_query_as().fetch_one(&app.db).await?;
+    if remembered {
+        app.portfolio_totals.keep(filters, counted).await;
+    }
+    Ok(counted.total)
 }
 
 impl Filters {
@@ -100,7 +135,7 @@ impl Filters {
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
         query.push("from portfolios p ");
         // Public portfolios have a living owner by definition; the join is left out where the index alone decides.
-        let by_owner = !self.public || self.search.is_some() || self.jurusan.is_some() || self.kelas.is_some();
+        let by_owner = !self.public || self.jurusan.is_some() || self.kelas.is_some();
         if by_owner {
             query.push("join users u on u.id = p.user_id and u.deleted_at is null ");
         }
@@ -118,12 +153,16 @@ impl Filters {
             query.push(" and p.user_id = ").push_bind(owner);
         }
         if let Some(pattern) = &self.search {
-            query.push(" and (p.judul ilike ").push_bind(pattern.clone());
-            query.push(" or u.nama ilike ").push_bind(pattern.clone());
+            // Owners as an array, found before the portfolios are looked at: so both sides of the `or` have an index.
+            query.push(" and p.deleted_at is null and (p.judul ilike ").push_bind(pattern.clone());
+            query.push(
+                " or p.user_id = any(array(select o.id from users o where o.deleted_at is null and (o.nama ilike ",
+            );
+            query.push_bind(pattern.clone());
             if self.search_usernames {
-                query.push(" or u.username ilike ").push_bind(pattern.clone());
+                query.push(" or o.username ilike ").push_bind(pattern.clone());
             }
-            query.push(")");
+            query.push("))))");
         }
         if !self.tags.is_empty() {
             query.push(

@@ -1,7 +1,7 @@
 use axum::extract::State;
 use grafikarsa_http::{ApiError, ApiResult, MaybeUser, Page, PageEnvelope, PageWindow, Paging, Query, search_text};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgPool, Postgres, QueryBuilder};
+use sqlx::{Postgres, QueryBuilder};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -9,6 +9,7 @@ use crate::{
     AppState,
     academic::{JurusanRef, KelasRef},
     portfolios::filters,
+    totals::{self, Counted},
 };
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -63,38 +64,45 @@ pub async fn list(
             // Admins are no people to be browsed.
             Some(_) => return Err(ApiError::syntax("role", "Role tidak dikenal")),
         },
+        with_admins: false,
     };
     let window = paging.with(20, 50);
-    let rows = fetch(&app.db, &filters, window).await?;
-    let total = count(&app.db, &filters).await?;
+    let (rows, total) = fetch(&app, &filters, window).await?;
     Ok(Page::new(rows.into_iter().map(UserListItem::from).collect(), window, total))
 }
 
-/// Who is asked for, among those who are listed.
-#[derive(Debug, Default)]
-struct Filters {
+/// Who is asked for, among active users.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Filters {
     /// A pattern.
-    search: Option<String>,
-    jurusan: Option<Uuid>,
-    kelas: Option<Uuid>,
-    role: Option<&'static str>,
+    pub search: Option<String>,
+    pub jurusan: Option<Uuid>,
+    pub kelas: Option<Uuid>,
+    pub role: Option<&'static str>,
+    /// Whether admins are among them.
+    pub with_admins: bool,
 }
 
+/// A user of a page, with what is known of the whole list in the same snapshot.
 #[derive(Debug, sqlx::FromRow)]
-struct Row {
-    id: Uuid,
-    username: String,
-    nama: String,
-    avatar_url: Option<String>,
-    banner_url: Option<String>,
-    role: String,
-    tahun_masuk: Option<i32>,
-    tahun_lulus: Option<i32>,
-    kelas_id: Option<Uuid>,
-    kelas_nama: Option<String>,
-    jurusan_id: Option<Uuid>,
-    jurusan_nama: Option<String>,
-    jurusan_kode: Option<String>,
+pub struct Row {
+    pub id: Uuid,
+    pub username: String,
+    pub nama: String,
+    pub avatar_url: Option<String>,
+    pub banner_url: Option<String>,
+    pub bio: Option<String>,
+    pub role: String,
+    pub tahun_masuk: Option<i32>,
+    pub tahun_lulus: Option<i32>,
+    pub kelas_id: Option<Uuid>,
+    pub kelas_nama: Option<String>,
+    pub jurusan_id: Option<Uuid>,
+    pub jurusan_nama: Option<String>,
+    pub jurusan_kode: Option<String>,
+    /// The length of the list that nobody filters.
+    listed_total: i64,
+    changes: i64,
 }
 
 impl From<Row> for UserListItem {
@@ -114,7 +122,8 @@ impl From<Row> for UserListItem {
     }
 }
 
-async fn fetch(db: &PgPool, filters: &Filters, window: PageWindow) -> Result<Vec<Row>, sqlx::Error> {
+/// One page by name, and the length of the whole list.
+pub async fn fetch(app: &AppState, filters: &Filters, window: PageWindow) -> ApiResult<(Vec<Row>, i64)> {
     // The page is cut out first, on the order's index; only its rows are decorated.
     let mut query = QueryBuilder::new("with page as materialized (select u.id ");
     filters.push(&mut query);
@@ -128,6 +137,7 @@ async fn fetch(db: &PgPool, filters: &Filters, window: PageWindow) -> Result<Vec
             u.nama,
             u.avatar_url,
             u.banner_url,
+            u.bio,
             u.role,
             u.tahun_masuk,
             coalesce(u.tahun_lulus, u.tahun_masuk + 3) as tahun_lulus,
@@ -135,30 +145,48 @@ async fn fetch(db: &PgPool, filters: &Filters, window: PageWindow) -> Result<Vec
             k.nama as kelas_nama,
             j.id as jurusan_id,
             j.nama as jurusan_nama,
-            j.kode as jurusan_kode
+            j.kode as jurusan_kode,
+            (select total from list_totals where list = 'listed_users') as listed_total,
+            (select number from list_changes) as changes
         from page
         join users u on u.id = page.id
         left join (kelas k join jurusan j on j.id = k.jurusan_id and j.deleted_at is null)
             on k.id = u.kelas_id and k.deleted_at is null
         order by lower(u.nama), u.id",
     );
-    query.build_query_as().fetch_all(db).await
+    let rows: Vec<Row> = query.build_query_as().fetch_all(&app.db).await?;
+    let total = match totals::of_last_page(window, rows.len()) {
+        Some(total) => total,
+        None => count(app, filters, rows.first()).await?,
+    };
+    Ok((rows, total))
 }
 
-async fn count(db: &PgPool, filters: &Filters) -> Result<i64, sqlx::Error> {
+async fn count(app: &AppState, filters: &Filters, row: Option<&Row>) -> ApiResult<i64> {
     if filters.are_none() {
+        if let Some(row) = row {
+            return Ok(row.listed_total);
+        }
         let total = sqlx::query_scalar!("select total from list_totals where list = 'listed_users'");
-        return total.fetch_one(db).await;
+        return Ok(total.fetch_one(&app.db).await?);
     }
-    let mut query = QueryBuilder::new("select count(*) ");
+    if let Some(row) = row
+        && let Some(total) = app.user_totals.at(filters, row.changes).await
+    {
+        return Ok(total);
+    }
+    let mut query = QueryBuilder::new("select count(*) as total, (select number from list_changes) as changes ");
     filters.push(&mut query);
-    query.build_query_scalar().fetch_one(db).await
+    let counted: Counted = query.build_query_as().fetch_one(&app.db).await?;
+    app.user_totals.keep(filters, counted).await;
+    Ok(counted.total)
 }
 
 impl Filters {
     /// The whole list, whose length is kept in a row of its own.
     fn are_none(&self) -> bool {
-        self.search.is_none() && self.jurusan.is_none() && self.kelas.is_none() && self.role.is_none()
+        let Self { search, jurusan, kelas, role, with_admins } = self;
+        search.is_none() && jurusan.is_none() && kelas.is_none() && role.is_none() && !with_admins
     }
 
     fn push(&self, query: &mut QueryBuilder<Postgres>) {
@@ -168,7 +196,8 @@ impl Filters {
             from kelas k
             join jurusan j on j.id = k.jurusan_id and j.deleted_at is null
             where k.deleted_at is null";
-        query.push("from users u where u.is_listed and u.deleted_at is null");
+        query.push("from users u where u.deleted_at is null and ");
+        query.push(if self.with_admins { "u.is_active" } else { "u.is_listed" });
         if let Some(pattern) = &self.search {
             query.push(" and (u.search_text ilike ").push_bind(pattern.clone());
             query.push(" or u.kelas_id = any(").push(CLASSES);

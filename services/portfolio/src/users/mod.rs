@@ -10,7 +10,7 @@ pub mod account_events;
 pub mod copy;
 mod detail;
 pub mod find;
-mod list;
+pub mod list;
 mod me;
 pub use me::SocialLink;
 pub mod profile;

@@ -104,7 +104,7 @@ pub async fn pending(
     };
     caller.require(Capability::Moderation)?;
     let window = paging.with(20, 100);
-    let (rows, total) = page::fetch(&app.db, Some(caller.id), &filters, order, window).await?;
+    let (rows, total) = page::fetch(&app, Some(caller.id), &filters, order, window).await?;
     let meta = Meta::new(window, total);
     let data = rows.into_iter().map(AdminPortfolioItem::from).collect();
     Ok(Json(AdminPage { success: true, data, meta, pagination: meta }))
