@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     Settings, accounts, api,
     capabilities::Callers,
-    internal, jobs,
+    feed, internal, jobs,
     limits::Limits,
     media_events, portfolios,
     rankings::Rankings,
