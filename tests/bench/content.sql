@@ -176,5 +176,5 @@ set follower_count = (select count(*) from follows f where f.followed_id = u.id)
     following_count = (select count(*) from follows f where f.follower_id = u.id);
 update list_totals set total = (select count(*) from portfolios where is_public) where list = 'public_portfolios';
 update list_totals set total = (select count(*) from users where is_listed) where list = 'listed_users';
-update list_changes set number = number + 1;
+update list_changes set lists = lists + 1, feed = feed + 1;
 set session_replication_role = default;

@@ -159,10 +159,21 @@ impl Stack {
 
     /// Starts `service` with some settings changed.
     pub async fn spawn_with(&self, service: &str, changes: &[(&str, &str)]) -> Running {
-        let ports = self.installation.ports[service];
+        self.start(service, self.installation.ports[service], changes, "").await
+    }
+
+    /// Starts one more replica of `service`, on ports of its own.
+    pub async fn spawn_replica(&self, service: &str, changes: &[(&str, &str)]) -> Running {
+        let ports = Ports::free().expect("free ports");
+        self.start(service, ports, changes, &format!("-{}", ports.public)).await
+    }
+
+    async fn start(&self, service: &str, ports: Ports, changes: &[(&str, &str)], suffix: &str) -> Running {
         let mut env = self.env_of(service);
+        env.insert("APP_PORT".to_owned(), ports.public.to_string());
+        env.insert("INTERNAL_PORT".to_owned(), ports.internal.to_string());
         env.extend(changes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let log = self.folder.path().join(format!("{service}.log"));
+        let log = self.folder.path().join(format!("{service}{suffix}.log"));
         let server = match services::start(service, env, ports, &log).await {
             Ok(server) => server,
             Err(error) => panic!("{error:#}"),

@@ -102,23 +102,57 @@ create trigger content_blocks_kept
     after insert or delete on content_blocks
     for each row execute function keep_has_blocks();
 
--- The lengths of filtered lists are remembered by each replica. This number moves in the transaction of whatever can
--- change one, and every page of a list reads it in its own snapshot: a length counted at the same number is exact.
+-- The lengths of filtered lists and the smart feed's candidates are remembered by each replica. These numbers move in the
+-- transaction of whatever can change them (`lists` moves whatever the length of a list depends on, `feed` what else the
+-- smart feed weighs), and every request reads them in its own snapshot: what was read at the same numbers is exact.
 create table list_changes (
     only_one boolean not null default true,
-    number   bigint  not null default 0,
+    lists    bigint  not null default 0,
+    feed     bigint  not null default 0,
     constraint list_changes_pkey primary key (only_one),
     constraint list_changes_only_one_check check (only_one)
 );
 
 insert into list_changes default values;
 
+-- Each of the functions that run at the end of a transaction locks this one row before it locks another, so that no two
+-- transactions wait for each other in a circle.
+create or replace function count_public_portfolios() returns trigger language plpgsql as $$
+begin
+    perform from list_changes for no key update;
+    update list_totals
+    set total = total + case when new.is_public then 1 else -1 end
+    where list = 'public_portfolios';
+    return null;
+end
+$$;
+
+create or replace function count_listed_users() returns trigger language plpgsql as $$
+begin
+    perform from list_changes for no key update;
+    update list_totals
+    set total = total + case when new.is_listed then 1 else -1 end
+    where list = 'listed_users';
+    return null;
+end
+$$;
+
+-- Once in a transaction: a promotion moves thousands of students, a batch of views has hundreds.
 create function lists_changed() returns trigger language plpgsql as $$
 begin
-    -- Once in a transaction: a promotion moves thousands of students.
     if current_setting('portfolio.lists_changed', true) is distinct from pg_current_xact_id()::text then
-        update list_changes set number = number + 1;
+        update list_changes set lists = lists + 1;
         perform set_config('portfolio.lists_changed', pg_current_xact_id()::text, true);
+    end if;
+    return null;
+end
+$$;
+
+create function feed_changed() returns trigger language plpgsql as $$
+begin
+    if current_setting('portfolio.feed_changed', true) is distinct from pg_current_xact_id()::text then
+        update list_changes set feed = feed + 1;
+        perform set_config('portfolio.feed_changed', pg_current_xact_id()::text, true);
     end if;
     return null;
 end
@@ -162,43 +196,6 @@ create constraint trigger jurusan_changed_lists
     for each row when ((old.nama, old.kode, old.deleted_at) is distinct from (new.nama, new.kode, new.deleted_at))
     execute function lists_changed();
 
--- The smart feed's candidates are remembered by each replica in the same way. What moves these numbers happens often, so
--- there are several of them, by the portfolio's id: those who like different portfolios need not wait for each other.
-create table feed_changes (
-    shard  integer not null,
-    number bigint  not null default 0,
-    constraint feed_changes_pkey primary key (shard)
-);
-
-insert into feed_changes (shard) select generate_series(0, 15);
-
-create function feed_changed(portfolio uuid) returns void language plpgsql as $$
-declare
-    shard_of integer := get_byte(uuid_send(portfolio), 15) % 16;
-    setting text := 'portfolio.feed_changed_' || shard_of;
-begin
-    -- Once in a transaction: a batch of views has hundreds.
-    if current_setting(setting, true) is distinct from pg_current_xact_id()::text then
-        update feed_changes set number = number + 1 where shard = shard_of;
-        perform set_config(setting, pg_current_xact_id()::text, true);
-    end if;
-end
-$$;
-
-create function feed_changed_by_portfolio() returns trigger language plpgsql as $$
-begin
-    perform feed_changed(new.id);
-    return null;
-end
-$$;
-
-create function feed_changed_by_assessment() returns trigger language plpgsql as $$
-begin
-    perform feed_changed(coalesce(new.portfolio_id, old.portfolio_id));
-    return null;
-end
-$$;
-
 create constraint trigger portfolios_changed_feed
     after update on portfolios deferrable initially deferred
     for each row when (
@@ -207,7 +204,7 @@ create constraint trigger portfolios_changed_feed
             is distinct from
             (new.like_count, new.view_count, new.published_at, new.has_blocks, new.thumbnail_url is null)
     )
-    execute function feed_changed_by_portfolio();
+    execute function feed_changed();
 create constraint trigger assessments_changed_feed
     after insert or update or delete on assessments deferrable initially deferred
-    for each row execute function feed_changed_by_assessment();
+    for each row execute function feed_changed();

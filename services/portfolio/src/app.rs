@@ -16,6 +16,7 @@ use crate::{
     settings::Rules,
     totals::Totals,
     users::{self, account_events},
+    views::{GuestKey, Views},
 };
 
 /// Calls to auth and media happen inside of requests: what takes longer is as good as down. Three calls in a row stay
@@ -35,6 +36,8 @@ pub struct AppState {
     pub portfolio_totals: Totals<portfolios::page::Filters>,
     pub user_totals: Totals<users::list::Filters>,
     pub smart_feed: feed::smart::Memory,
+    pub views: Views,
+    pub guests: GuestKey,
 }
 
 /// Runs the service until `shutdown`.
@@ -49,6 +52,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let last = CancellationToken::new();
     let revocations = RevocationList::watch(bus.client().clone(), bus.namespace(), last.clone());
     let keys = TokenKeys::new(&settings.access_secret, settings.access_lifetime);
+    let (views, recorder) = Views::new();
     let state = AppState {
         auth: InternalClient::new(settings.auth_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
         media: InternalClient::new(settings.media_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
@@ -59,11 +63,14 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         portfolio_totals: Totals::default(),
         user_totals: Totals::default(),
         smart_feed: feed::smart::Memory::default(),
+        views,
+        guests: GuestKey::derive(&settings.access_secret)?,
         db: db.clone(),
     };
 
     let background = TaskTracker::new();
     background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "portfolio").run(last.clone()));
+    background.spawn(recorder.run(db.clone(), last.clone()));
     background.spawn(jobs::run(db.clone(), shutdown.clone()));
     background.spawn(accounts::intents::recover_forever(state.clone(), shutdown.clone()));
     let consumer = |name, publisher, filter| Consumer::new(&bus, db.clone(), "portfolio", name, publisher, filter);

@@ -20,6 +20,7 @@ pub enum Capability {
     Portfolios,
     Moderation,
     Users,
+    Changelog,
 }
 
 impl Capability {
@@ -28,6 +29,7 @@ impl Capability {
             Self::Portfolios => "portfolios",
             Self::Moderation => "moderation",
             Self::Users => "users",
+            Self::Changelog => "changelog",
         }
     }
 }

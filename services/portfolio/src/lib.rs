@@ -6,23 +6,28 @@ pub mod admin;
 mod app;
 mod blocks;
 mod capabilities;
+mod comments;
 mod feed;
 mod follows;
 mod health;
 mod internal;
 mod jobs;
+mod likes;
 mod limits;
 mod media_events;
 mod notifications;
 mod openapi;
 mod portfolios;
 mod rankings;
+mod search;
 mod seed;
+mod series;
 mod settings;
 mod storage;
 mod tags;
 mod totals;
 mod users;
+mod views;
 
 use utoipa_axum::router::OpenApiRouter;
 
@@ -45,7 +50,11 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(tags::router())
         .merge(portfolios::router())
         .merge(blocks::router())
+        .merge(likes::router())
+        .merge(comments::router())
+        .merge(series::router())
         .merge(feed::router())
+        .merge(search::router())
         .merge(admin::router())
         .merge(health::router())
         .merge(openapi::router())

@@ -8,6 +8,9 @@ use uuid::Uuid;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     NewFollower,
+    PortfolioLiked,
+    NewComment,
+    ReplyComment,
     PortfolioApproved,
     PortfolioRejected,
 }
@@ -16,6 +19,9 @@ impl Kind {
     fn as_str(self) -> &'static str {
         match self {
             Self::NewFollower => "new_follower",
+            Self::PortfolioLiked => "portfolio_liked",
+            Self::NewComment => "new_comment",
+            Self::ReplyComment => "reply_comment",
             Self::PortfolioApproved => "portfolio_approved",
             Self::PortfolioRejected => "portfolio_rejected",
         }

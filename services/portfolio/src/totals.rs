@@ -1,5 +1,5 @@
 //! Lengths of filtered lists. Counting one for every page would cost more than the page itself, so each replica remembers
-//! what it has counted, together with the number of `list_changes` at that moment. Every page reads the number in its
+//! what it has counted, together with the number `list_changes.lists` at that moment. Every page reads the number in its
 //! own snapshot: what was counted at the same number is exact, on every replica.
 
 use std::hash::Hash;

@@ -43,7 +43,7 @@ struct Parent {
     post,
     path = "/api/v1/portfolios/{id}/comments",
     tag = "comments",
-    params(("id" = Uuid, Path)),
+    params(("id" = uuid::Uuid, Path)),
     request_body = NewComment,
     security(("bearer" = [])),
     responses((status = 201, body = Envelope<Comment>)),
@@ -54,8 +54,18 @@ pub async fn create(
     Id(id): Id,
     body: DeferredBody<NewComment>,
 ) -> ApiResult<Data<Comment>> {
-    app.limits.comments(caller.id).hit(&app.db).await?;
-    if !access::find(&app.db, id).await?.is_visible_to(Some(&caller)) {
+    let limit = app.limits.comments(caller.id);
+    limit.hit(&app.db).await?;
+    let written = write(&app, &caller, id, body).await;
+    if written.is_err() {
+        // What was refused is no comment.
+        limit.take_back(&app.db).await?;
+    }
+    Ok(Data::created(written?).message("Komentar berhasil ditambahkan"))
+}
+
+async fn write(app: &AppState, caller: &Caller, id: Uuid, body: DeferredBody<NewComment>) -> ApiResult<Comment> {
+    if !access::find(&app.db, id).await?.is_visible_to(Some(caller)) {
         return Err(access::not_found());
     }
     let new = body.read().await?;
@@ -63,7 +73,7 @@ pub async fn create(
     let content = required_text(&mut errors, "content", "Komentar", new.content.as_deref(), 1..=2000);
 
     let mut tx = app.db.begin().await?;
-    let portfolio = lock_portfolio(&mut tx, id, &caller).await?;
+    let portfolio = lock_portfolio(&mut tx, id, caller).await?;
     let parent = match new.parent_id {
         Some(parent) => Some(lock_parent(&mut tx, id, parent).await?),
         None => None,
@@ -75,10 +85,10 @@ pub async fn create(
     if portfolio.status != Status::Published {
         return Err(ApiError::bad_request("INVALID_STATUS", "Hanya portofolio yang terbit dapat dikomentari"));
     }
-    let comment = insert(&mut tx, &portfolio, &caller, &content, parent).await?;
-    notify(&mut tx, &portfolio, &caller, comment.id, parent).await?;
+    let comment = insert(&mut tx, &portfolio, caller, &content, parent).await?;
+    notify(&mut tx, &portfolio, caller, comment.id, parent).await?;
     tx.commit().await?;
-    Ok(Data::created(comment).message("Komentar berhasil ditambahkan"))
+    Ok(comment)
 }
 
 /// The portfolio, which stays as it is until the comment is there.

@@ -1,6 +1,5 @@
 use axum::extract::State;
 use grafikarsa_http::{ApiError, ApiResult, Data, Envelope, Id, Nothing};
-use uuid::Uuid;
 
 use super::not_found;
 use crate::{
@@ -13,7 +12,7 @@ use crate::{
     delete,
     path = "/api/v1/comments/{id}",
     tag = "comments",
-    params(("id" = Uuid, Path)),
+    params(("id" = uuid::Uuid, Path)),
     security(("bearer" = [])),
     responses((status = 200, body = Envelope<Nothing>)),
 )]

@@ -12,7 +12,7 @@ use crate::{AppState, capabilities::Viewer, portfolios::access};
     get,
     path = "/api/v1/portfolios/{id}/comments",
     tag = "comments",
-    params(("id" = Uuid, Path), ("page" = Option<i64>, Query), ("limit" = Option<i64>, Query)),
+    params(("id" = uuid::Uuid, Path), ("page" = Option<i64>, Query), ("limit" = Option<i64>, Query)),
     security((), ("bearer" = [])),
     responses((status = 200, body = PageEnvelope<Comment>)),
 )]

@@ -1,8 +1,8 @@
 //! The smart feed: others' newest published work, ordered by [`score`](super::score).
 //!
 //! What does not depend on the viewer is the same for everybody, and each replica remembers it with the numbers of
-//! `list_changes` and `feed_changes`, which move in the transaction of every change that matters: at the same numbers it
-//! is exact. A request reads the numbers with what it needs of the viewer.
+//! `list_changes`, which move in the transaction of every change that matters: at the same numbers it is exact. A request
+//! reads the numbers with what it needs of the viewer.
 
 use std::{cmp::Reverse, collections::HashSet, sync::Arc};
 
@@ -88,8 +88,8 @@ pub async fn page(app: &AppState, viewer: Uuid, window: PageWindow) -> ApiResult
     let now = sqlx::query!(
         r#"
         select
-            (select number from list_changes) as "lists!",
-            (select sum(number)::bigint from feed_changes) as "feed!",
+            (select lists from list_changes) as "lists!",
+            (select feed from list_changes) as "feed!",
             array(select followed_id from follows where follower_id = $1) as "followed!",
             array(
                 select f.followed_id
@@ -184,8 +184,8 @@ async fn read_newest(db: &PgPool) -> Result<Newest, sqlx::Error> {
             now.most_views as "most_views!"
         from (
             select
-                (select number from list_changes) as lists,
-                (select sum(number)::bigint from feed_changes) as feed,
+                (select lists from list_changes) as lists,
+                (select feed from list_changes) as feed,
                 coalesce((select max(like_count) from portfolios where is_public), 1) as most_likes,
                 coalesce((select max(view_count) from portfolios where is_public), 1) as most_views
         ) now
@@ -243,8 +243,8 @@ async fn read_viewer(db: &PgPool, id: Uuid) -> Result<(Changes, score::Viewer), 
         tags as (select tag, count(*) as n from liked, unnest(liked.tag_ids) as tag group by tag),
         majors as (select jurusan_id, count(*) as n from liked where jurusan_id is not null group by jurusan_id)
         select
-            (select number from list_changes) as "lists!",
-            (select sum(number)::bigint from feed_changes) as "feed!",
+            (select lists from list_changes) as "lists!",
+            (select feed from list_changes) as "feed!",
             (
                 select k.id
                 from users u

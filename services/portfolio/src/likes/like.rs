@@ -1,7 +1,6 @@
 use axum::extract::State;
 use grafikarsa_http::{ApiResult, Data, Envelope, Id};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::LikeResult;
 use crate::{
@@ -16,16 +15,16 @@ use crate::{
     post,
     path = "/api/v1/portfolios/{id}/like",
     tag = "likes",
-    params(("id" = Uuid, Path)),
+    params(("id" = uuid::Uuid, Path)),
     security(("bearer" = [])),
     responses((status = 200, body = Envelope<LikeResult>, description = "Also when the caller liked it before")),
 )]
 pub async fn like(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<LikeResult>> {
+    super::refuse_admins(&caller)?;
     let portfolio = access::find(&app.db, id).await?;
     if portfolio.status != Status::Published || !portfolio.is_visible_to(Some(&caller)) {
         return Err(access::not_found());
     }
-    super::refuse_admins(&caller)?;
 
     let mut tx = app.db.begin().await?;
     super::lock_liker(&mut tx, caller.id).await?;

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
-use crate::{AppState, users};
+use crate::{AppState, capabilities::Caller, users};
 
 mod like;
 mod unlike;
@@ -25,10 +25,8 @@ pub struct LikeResult {
 
 /// Locks the caller's own row, so that no like comes after the deletion of his account has taken his likes away.
 async fn lock_liker(connection: &mut PgConnection, user: Uuid) -> ApiResult<()> {
-    let usable = sqlx::query_scalar!(
-        "select id from users where id = $1 and is_active and deleted_at is null for share",
-        user,
-    );
+    let usable =
+        sqlx::query_scalar!("select id from users where id = $1 and is_active and deleted_at is null for share", user,);
     usable.fetch_optional(connection).await?.map(drop).ok_or_else(users::revoked)
 }
 
@@ -47,6 +45,6 @@ async fn count(connection: &mut PgConnection, portfolio: Uuid) -> Result<i64, sq
 }
 
 /// Staff only looks on.
-fn refuse_admins(caller: &crate::capabilities::Caller) -> ApiResult<()> {
+fn refuse_admins(caller: &Caller) -> ApiResult<()> {
     if caller.is_admin() { Err(ApiError::forbidden()) } else { Ok(()) }
 }

@@ -84,6 +84,10 @@ impl Loaded {
         State { id: self.id, owner: self.user_id, version: self.version, status: self.status }
     }
 
+    pub fn is_visible_to(&self, caller: Option<&Caller>) -> bool {
+        is_visible(self.user_id, self.status, self.owner_hidden, caller)
+    }
+
     pub fn is_owned_by(&self, caller: &Caller) -> bool {
         self.user_id == caller.id
     }

@@ -1,18 +1,22 @@
-use axum::extract::State;
-use grafikarsa_http::{ApiResult, Data, Envelope, Path, Query, clean};
+use axum::{
+    extract::State,
+    http::{HeaderMap, Method},
+};
+use grafikarsa_http::{ApiResult, ClientIp, Data, Envelope, Path, Query, clean};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgExecutor, Postgres, QueryBuilder, types::Json};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::{
-    access,
+    Status, access,
     card::{self, PortfolioCard},
 };
 use crate::{
     AppState,
     blocks::ContentBlock,
     capabilities::{Caller, Viewer},
+    views,
 };
 
 /// A portfolio with its content.
@@ -44,6 +48,9 @@ pub async fn detail(
     viewer: Viewer,
     Path(slug): Path<String>,
     Query(owner): Query<Owner>,
+    method: Method,
+    ClientIp(address): ClientIp,
+    headers: HeaderMap,
 ) -> ApiResult<Data<PortfolioDetail>> {
     let username = owner.username.as_deref().map(clean).filter(|name| !name.is_empty());
     if slug.contains('\0') || username.is_some_and(|name| name.contains('\0')) {
@@ -65,6 +72,11 @@ pub async fn detail(
     let row = row.ok_or_else(access::not_found)?;
     if !access::is_visible(row.card.user_id, row.card.status, row.card.owner_hidden, viewer.0.as_ref()) {
         return Err(access::not_found());
+    }
+    let is_view = row.card.status == Status::Published && viewer.id() != Some(row.card.user_id);
+    if is_view && method == Method::GET {
+        let looked = viewer.id().map_or_else(|| app.guests.guest(&headers, address), views::Viewer::User);
+        app.views.record(row.card.id, looked);
     }
     Ok(Data::new(row.into_detail(viewer.0.as_ref())))
 }

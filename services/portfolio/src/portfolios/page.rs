@@ -83,7 +83,7 @@ pub async fn fetch(
     query.push(" limit ").push_bind(window.limit()).push(" offset ").push_bind(window.offset()).push(")");
     let of_list = "
             (select total from list_totals where list = 'public_portfolios') as public_total,
-            (select number from list_changes) as changes,";
+            (select lists from list_changes) as changes,";
     card::select(&mut query, of_list, "page join portfolios p on p.id = page.id", viewer);
     query.push(" order by ").push(order.sql());
     let rows: Vec<PageRow> = query.build_query_as().fetch_all(&app.db).await?;
@@ -109,7 +109,7 @@ async fn count(app: &AppState, filters: &Filters, row: Option<&PageRow>) -> ApiR
     {
         return Ok(total);
     }
-    let mut query = QueryBuilder::new("select count(*) as total, (select number from list_changes) as changes ");
+    let mut query = QueryBuilder::new("select count(*) as total, (select lists from list_changes) as changes ");
     filters.push(&mut query);
     let counted: Counted = query.build_query_as().fetch_one(&app.db).await?;
     if remembered {

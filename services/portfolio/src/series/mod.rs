@@ -54,7 +54,7 @@ async fn list(State(app): State<AppState>) -> ApiResult<Data<Vec<SeriesTemplate>
     get,
     path = "/api/v1/series/{id}",
     tag = "series",
-    params(("id" = Uuid, Path)),
+    params(("id" = uuid::Uuid, Path)),
     responses((status = 200, body = Envelope<SeriesTemplate>)),
 )]
 async fn detail(State(app): State<AppState>, Id(id): Id) -> ApiResult<Data<SeriesTemplate>> {

@@ -87,11 +87,15 @@ pub async fn store(connection: &mut PgConnection, account: &Account) -> Result<(
     }
     let was_visible = before.as_ref().is_none_or(|row| row.visible);
     let visible = account.is_active && !account.deleted;
+    let forgotten = account.deleted && before.is_none_or(|row| row.deleted_at.is_none());
+    if visible != was_visible || forgotten {
+        lock_portfolios(connection, account.id, forgotten).await?;
+    }
     if visible != was_visible {
         visibility::owner_changed(connection, account.id, visible).await?;
         count_follows(connection, account.id, visible).await?;
     }
-    if account.deleted && before.is_none_or(|row| row.deleted_at.is_none()) {
+    if forgotten {
         forget(connection, account.id).await?;
     }
     Ok(())
@@ -123,6 +127,31 @@ async fn lock_neighbours(connection: &mut PgConnection, account: &Account) -> Re
         for no key update
         ",
         account.id,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(())
+}
+
+/// Locks every portfolio that will change, his own and those that he liked or looked at, in the order of their ids: as a
+/// batch of views does.
+async fn lock_portfolios(connection: &mut PgConnection, user: Uuid, forgotten: bool) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "
+        select id
+        from portfolios
+        where id in (
+            select id from portfolios where user_id = $1
+            union all
+            select portfolio_id from portfolio_likes where $2 and user_id = $1
+            union all
+            select portfolio_id from portfolio_views where $2 and user_id = $1
+        )
+        order by id
+        for no key update
+        ",
+        user,
+        forgotten,
     )
     .fetch_all(connection)
     .await?;

@@ -147,7 +147,7 @@ pub async fn fetch(app: &AppState, filters: &Filters, window: PageWindow) -> Api
             j.nama as jurusan_nama,
             j.kode as jurusan_kode,
             (select total from list_totals where list = 'listed_users') as listed_total,
-            (select number from list_changes) as changes
+            (select lists from list_changes) as changes
         from page
         join users u on u.id = page.id
         left join (kelas k join jurusan j on j.id = k.jurusan_id and j.deleted_at is null)
@@ -175,7 +175,7 @@ async fn count(app: &AppState, filters: &Filters, row: Option<&Row>) -> ApiResul
     {
         return Ok(total);
     }
-    let mut query = QueryBuilder::new("select count(*) as total, (select number from list_changes) as changes ");
+    let mut query = QueryBuilder::new("select count(*) as total, (select lists from list_changes) as changes ");
     filters.push(&mut query);
     let counted: Counted = query.build_query_as().fetch_one(&app.db).await?;
     app.user_totals.keep(filters, counted).await;
