@@ -4,7 +4,7 @@ use grafikarsa_http::{ApiError, ApiResult};
 use sqlx::{PgConnection, PgExecutor};
 use uuid::Uuid;
 
-use super::{Status, events::State};
+use super::{Status, events::State, status::Actor};
 use crate::capabilities::{Caller, Capability};
 
 /// A portfolio that is not deleted, nor is its owner.
@@ -88,8 +88,14 @@ impl Loaded {
         is_visible(self.user_id, self.status, self.owner_hidden, caller)
     }
 
-    pub fn is_owned_by(&self, caller: &Caller) -> bool {
-        self.user_id == caller.id
+    /// How `caller` stands to it.
+    pub fn actor(&self, caller: &Caller) -> Actor {
+        Actor {
+            is_owner: self.user_id == caller.id,
+            is_manager: caller.is_manager(),
+            is_moderator: caller.has(Capability::Moderation),
+            is_admin: caller.is_admin(),
+        }
     }
 
     /// 403 unless the caller is owner or manager.

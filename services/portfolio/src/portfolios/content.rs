@@ -3,7 +3,12 @@
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{Status, access::Loaded, events, status::after_content_change};
+use super::{
+    Status,
+    access::Loaded,
+    events,
+    status::{Actor, after_content_change},
+};
 use crate::{capabilities::Caller, settings::Rules};
 
 /// Who made the change.
@@ -21,8 +26,8 @@ impl From<&Caller> for Editor {
 
 /// The status after `editor` has changed the content.
 pub fn next_status(portfolio: &Loaded, editor: Editor, rules: &Rules) -> Status {
-    let reviewed_again = rules.remoderate_edits && editor.id == portfolio.user_id && !editor.is_manager;
-    if reviewed_again { after_content_change(portfolio.status) } else { portfolio.status }
+    let actor = Actor { is_owner: editor.id == portfolio.user_id, is_manager: editor.is_manager, ..Actor::default() };
+    after_content_change(portfolio.status, actor, rules.remoderate_edits)
 }
 
 /// Raises version and time of the portfolio, makes its preview anew and moves it to its next status. Call it after the

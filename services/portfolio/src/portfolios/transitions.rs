@@ -12,7 +12,7 @@ use super::{
     Status,
     access::{self, Loaded},
     events,
-    status::Action,
+    status::{Action, Refusal},
 };
 use crate::{AppState, capabilities::Caller};
 
@@ -22,8 +22,13 @@ pub struct StatusOf {
     status: Status,
 }
 
-pub fn invalid_transition() -> ApiError {
-    ApiError::bad_request("INVALID_STATUS_TRANSITION", "Perubahan status tidak diizinkan")
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Forbidden => Self::forbidden(),
+            Refusal::Impossible => Self::bad_request("INVALID_STATUS_TRANSITION", "Perubahan status tidak diizinkan"),
+        }
+    }
 }
 
 /// Asks for a review. At least one block must show something.
@@ -38,10 +43,7 @@ pub fn invalid_transition() -> ApiError {
 pub async fn submit(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<StatusOf>> {
     let mut tx = app.db.begin().await?;
     let portfolio = access::lock(&mut tx, id).await?;
-    if !portfolio.is_owned_by(&caller) {
-        return Err(ApiError::forbidden());
-    }
-    let status = Action::Submit.from(portfolio.status).ok_or_else(invalid_transition)?;
+    let status = Action::Submit.apply(portfolio.status, portfolio.actor(&caller))?;
     let complete = sqlx::query_scalar!(
         r#"
         select exists (select 1 from content_blocks where portfolio_id = $1 and not is_empty) as "complete!"
@@ -89,8 +91,7 @@ pub async fn unarchive(State(app): State<AppState>, caller: Caller, Id(id): Id) 
 async fn apply(app: &AppState, caller: &Caller, id: Uuid, action: Action) -> ApiResult<Data<StatusOf>> {
     let mut tx = app.db.begin().await?;
     let portfolio = access::lock(&mut tx, id).await?;
-    portfolio.must_be_editable_by(caller)?;
-    let status = action.from(portfolio.status).ok_or_else(invalid_transition)?;
+    let status = action.apply(portfolio.status, portfolio.actor(caller))?;
     let answer = move_to(&mut tx, &portfolio, status).await?;
     tx.commit().await?;
     Ok(Data::new(answer))

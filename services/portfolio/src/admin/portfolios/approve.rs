@@ -44,7 +44,7 @@ pub async fn approve(
     body: OptionalBody<Approval>,
 ) -> ApiResult<Data<Approved>> {
     caller.require(Capability::Moderation)?;
-    may_review(&caller, access::find(&app.db, id).await?.user_id)?;
+    may_review(&caller, &access::find(&app.db, id).await?, Action::Approve)?;
     let body = body.read().await?.unwrap_or_default();
     let mut errors = FieldErrors::new();
     let note = optional_text(&mut errors, "note", "Catatan", body.note.as_deref(), 0..=2000);

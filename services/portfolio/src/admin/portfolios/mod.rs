@@ -12,7 +12,12 @@ use crate::{
     AppState,
     capabilities::Caller,
     notifications::{self, Kind},
-    portfolios::{Status, access, events, status::Action, transitions::invalid_transition},
+    portfolios::{
+        Status,
+        access::{self, Loaded},
+        events,
+        status::Action,
+    },
 };
 
 mod approve;
@@ -34,9 +39,9 @@ struct Reviewed {
     published_at: Option<DateTime<Utc>>,
 }
 
-/// Nobody but an admin decides about his own work.
-fn may_review(caller: &Caller, owner: Uuid) -> ApiResult<()> {
-    if owner == caller.id && !caller.is_admin() { Err(ApiError::forbidden()) } else { Ok(()) }
+/// For the check that comes before the body is read.
+fn may_review(caller: &Caller, portfolio: &Loaded, action: Action) -> ApiResult<()> {
+    if action.is_open_to(portfolio.actor(caller)) { Ok(()) } else { Err(ApiError::forbidden()) }
 }
 
 /// Decides about a waiting portfolio: of two moderators the row lock lets one win. Status, note, notification, audit
@@ -49,7 +54,7 @@ async fn review(
     note: Option<&str>,
 ) -> ApiResult<(Status, Reviewed)> {
     let portfolio = access::lock(connection, id).await?;
-    let status = action.from(portfolio.status).ok_or_else(invalid_transition)?;
+    let status = action.apply(portfolio.status, portfolio.actor(caller))?;
     let row = sqlx::query!(
         "
         update portfolios

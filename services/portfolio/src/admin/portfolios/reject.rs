@@ -43,7 +43,7 @@ pub async fn reject(
     body: DeferredBody<Rejection>,
 ) -> ApiResult<Data<Rejected>> {
     caller.require(Capability::Moderation)?;
-    may_review(&caller, access::find(&app.db, id).await?.user_id)?;
+    may_review(&caller, &access::find(&app.db, id).await?, Action::Reject)?;
     let body = body.read().await?;
     let mut errors = FieldErrors::new();
     let note = required_text(&mut errors, "note", "Catatan", body.note.as_deref(), 1..=2000);
