@@ -228,11 +228,11 @@ impl Stack {
         // A runtime of its own: the test's cannot be waited for in here.
         let work = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(tokio::time::timeout(FORGET, async {
-                let (streams, database) =
-                    tokio::join!(nats::forget(&servers, &name), postgres::forget(&servers, &name));
+            runtime.block_on(async {
+                let both = async { tokio::join!(nats::forget(&servers, &name), postgres::forget(&servers, &name)) };
+                let (streams, database) = tokio::time::timeout(FORGET, both).await?;
                 streams.and(database)
-            }))?
+            })
         };
         if let Ok(Err(error)) = std::thread::spawn(work).join() {
             eprintln!("devstack: a test's data stay: {error:#}");

@@ -131,6 +131,11 @@ impl TestApp {
         }
     }
 
+    /// `user` as a client of another replica.
+    pub fn at(&self, replica: &Running, user: &User) -> User {
+        User { base: replica.public_url(), ..user.clone() }
+    }
+
     /// Signed in a second time.
     pub async fn again(&self, user: &User) -> User {
         self.login(&user.username, PASSWORD).await
@@ -144,6 +149,15 @@ impl TestApp {
     pub async fn get_with_token(&self, path: &str, token: &str) -> Answer {
         let url = self.portfolio.public_url().join(path).unwrap();
         Answer::of(self.http.get(url).header("Authorization", token)).await
+    }
+
+    /// As a guest with some headers, and with another method than GET.
+    pub async fn guest(&self, method: Method, path: &str, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.http.request(method, self.portfolio.public_url().join(path).unwrap());
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        Answer::of(request).await
     }
 
     /// As another service.
@@ -174,6 +188,10 @@ impl TestApp {
 
     pub async fn delete_account(&self, user: &User) {
         self.change(user, json!({ "delete": true })).await;
+        self.knows_of_the_end_of(user).await;
+    }
+
+    pub async fn knows_of_the_end_of(&self, user: &User) {
         self.knows(user, "deleted_at is not null").await;
     }
 
