@@ -167,7 +167,7 @@ impl TokenSink for Found {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -355,7 +355,7 @@ mod tests {
     }
 
     /// The written form and nothing beside it.
-    fn is_clean(html: &str) -> bool {
+    pub fn is_clean(html: &str) -> bool {
         let value = r#"[^"<>]*"#;
         let names = ["width", "height", "title", "allowfullscreen", "allow"];
         let optional = names.map(|name| format!("(?: {name}=\"{value}\")?")).concat();

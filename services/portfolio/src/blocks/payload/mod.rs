@@ -11,6 +11,8 @@ mod button;
 mod design;
 mod document;
 mod embed;
+#[cfg(test)]
+mod hostile;
 mod image;
 mod table;
 mod text;
