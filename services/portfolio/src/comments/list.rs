@@ -114,7 +114,11 @@ mod tests {
             comment(6, Some(9)),
         ];
         fn shape(comments: &[Comment]) -> String {
-            comments.iter().map(|comment| format!("{}({})", comment.content, shape(&comment.children))).collect()
+            comments
+                .iter()
+                .map(|comment| format!("{}({})", comment.content, shape(&comment.children)))
+                .collect::<Vec<_>>()
+                .concat()
         }
         assert_eq!(shape(&threads(all)), "1(2(4())5())3()");
     }

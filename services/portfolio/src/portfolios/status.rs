@@ -44,6 +44,7 @@ pub enum Action {
 
 /// How whoever acts stands to the portfolio.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a right of its own")]
 pub struct Actor {
     pub is_owner: bool,
     /// May change everybody's portfolios.
@@ -127,6 +128,7 @@ mod tests {
         const EDITORS: &[&str] =
             &["owner", "manager", "owner who is manager", "owner who is moderator", "admin", "owner who is admin"];
         const REVIEWERS: &[&str] = &["moderator", "admin", "owner who is admin"];
+        #[expect(clippy::type_complexity, reason = "written once")]
         let table: [(Action, &[&str], &[(Status, Status)]); 5] = [
             (Submit, OWNERS, &[(Draft, PendingReview), (Rejected, PendingReview), (Published, PendingReview)]),
             (Approve, REVIEWERS, &[(PendingReview, Published)]),

@@ -70,7 +70,7 @@ impl Recorder {
             match self.write(&db).await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(%error, waiting = self.waiting.len(), "the last views are not written yet")
+                    tracing::warn!(%error, waiting = self.waiting.len(), "the last views are not written yet");
                 }
             }
             sleep(EVERY).await;

@@ -29,7 +29,8 @@ fn shape(comments: &Value) -> String {
     let list = comments.as_array().unwrap();
     list.iter()
         .map(|comment| format!("{}({})", comment["content"].as_str().unwrap(), shape(&comment["children"])))
-        .collect()
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 async fn school(changes: &[(&str, &str)]) -> (TestApp, User, User, User) {

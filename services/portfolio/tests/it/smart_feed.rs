@@ -179,7 +179,7 @@ async fn what_a_replica_remembers_is_never_older_than_the_database() {
     let one = work(&app, &budi, "Satu", 2.0, 0, 0).await;
     let two = work(&app, &wati, "Dua", 2.0, 0, 0).await;
     let tag = app.tag("Web").await;
-    let there = app.at(&second, &siti);
+    let there = siti.at(&second);
     let base = 0.25 * 0.8 + 0.15 * 0.5;
     close(score(&smart(&there).await, &one), base);
 
@@ -230,7 +230,7 @@ async fn lengths_of_filtered_lists_stay_exact_on_every_replica() {
     for work in &works {
         app.admin().patch(&work.path(""), &json!({ "tag_ids": [tag] })).await.data(200);
     }
-    let there = app.at(&second, app.admin());
+    let there = app.admin().at(&second);
     let lengths = async || {
         let mut lengths = Vec::new();
         for filter in [

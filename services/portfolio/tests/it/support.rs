@@ -131,11 +131,6 @@ impl TestApp {
         }
     }
 
-    /// `user` as a client of another replica.
-    pub fn at(&self, replica: &Running, user: &User) -> User {
-        User { base: replica.public_url(), ..user.clone() }
-    }
-
     /// Signed in a second time.
     pub async fn again(&self, user: &User) -> User {
         self.login(&user.username, PASSWORD).await
@@ -304,6 +299,11 @@ impl TestApp {
 }
 
 impl User {
+    /// The same person as a client of another replica.
+    pub fn at(&self, replica: &Running) -> Self {
+        Self { base: replica.public_url(), ..self.clone() }
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let mut request = self.http.request(method, self.base.join(path).unwrap()).bearer_auth(&self.token);
         if let Some(body) = body {

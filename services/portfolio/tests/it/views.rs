@@ -118,7 +118,7 @@ async fn two_replicas_and_deleted_accounts_leave_the_counters_equal_to_a_recount
         let mut requests = Vec::new();
         for user in &people {
             for work in &works {
-                for user in [user.clone(), app.at(&second, user)] {
+                for user in [user.clone(), user.at(&second)] {
                     let page = work.page(&siti);
                     requests.push(tokio::spawn(async move {
                         let status = user.get(&page).await.status;
