@@ -8,7 +8,7 @@ export SQLX_OFFLINE ?= true
 SERVICES := auth portfolio media
 DEVSTACK := $(CARGO_TARGET_DIR)/debug/devstack
 
-.PHONY: help deps dev dev-reset build test bench-login lint fmt openapi sqlx-prepare
+.PHONY: help deps dev dev-reset build test bench bench-login lint fmt openapi sqlx-prepare
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -31,6 +31,10 @@ test: deps ## All tests, on private servers of their own
 	cargo build --workspace --bins
 	cargo nextest run --workspace --no-run
 	$(DEVSTACK) exec -- cargo nextest run --workspace --no-fail-fast
+
+bench: deps ## Measures pages of the catalogue beside PostgreSQL's own rate; about ten minutes, writes docs/benchmarks.md
+	cargo build --release --workspace --bins
+	cargo bench --workspace --bench content
 
 bench-login: deps ## Measures logins beside raw argon2id, with release builds behind nginx
 	cargo build --release --workspace --bins

@@ -24,6 +24,7 @@ need curl curl
 need jq jq
 need git git
 need setpriv util-linux
+need wrk wrk
 
 if [ "${#missing[@]}" -gt 0 ]; then
     if ! command -v apt-get >/dev/null 2>&1; then

@@ -197,14 +197,23 @@ impl Stack {
 
     /// The database with the role of `service`.
     pub async fn pool(&self, service: &str) -> PgPool {
-        let Servers { postgres: port, password, .. } = &self.installation.servers;
-        let url = postgres::url(service, *port, password, &self.installation.database);
-        PgPoolOptions::new().max_connections(2).connect(&url).await.expect("the database is there")
+        PgPoolOptions::new().max_connections(2).connect(&self.database_url(service)).await.expect("the database is there")
     }
 
     /// The database as superuser.
     pub async fn superuser(&self) -> PgConnection {
         superuser(&self.installation.servers, &self.installation.database).await
+    }
+
+    /// Address of the database with the role of `service`.
+    pub fn database_url(&self, service: &str) -> String {
+        let Servers { postgres: port, password, .. } = &self.installation.servers;
+        postgres::url(service, *port, password, &self.installation.database)
+    }
+
+    /// Address of the database with the role that may do everything.
+    pub fn superuser_url(&self) -> String {
+        self.database_url(postgres::SUPERUSER)
     }
 
     /// A NATS client with the user of `service`'s address.

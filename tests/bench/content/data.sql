@@ -178,3 +178,4 @@ update list_totals set total = (select count(*) from portfolios where is_public)
 update list_totals set total = (select count(*) from users where is_listed) where list = 'listed_users';
 update list_changes set lists = lists + 1, feed = feed + 1;
 set session_replication_role = default;
+vacuum (analyze);
