@@ -197,7 +197,11 @@ impl Stack {
 
     /// The database with the role of `service`.
     pub async fn pool(&self, service: &str) -> PgPool {
-        PgPoolOptions::new().max_connections(2).connect(&self.database_url(service)).await.expect("the database is there")
+        PgPoolOptions::new()
+            .max_connections(2)
+            .connect(&self.database_url(service))
+            .await
+            .expect("the database is there")
     }
 
     /// The database as superuser.

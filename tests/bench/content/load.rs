@@ -25,9 +25,10 @@ pub struct Wrk {
 pub fn wrk(nginx: &Url, page: &Page) -> Wrk {
     let mut script = "local requests, at = {}, 0\nfunction init()\n".to_owned();
     for request in &page.requests {
-        let headers = request.token.as_ref().map_or_else(String::new, |token| {
-            format!(", {{ [\"Authorization\"] = \"Bearer {token}\" }}")
-        });
+        let headers = request
+            .token
+            .as_ref()
+            .map_or_else(String::new, |token| format!(", {{ [\"Authorization\"] = \"Bearer {token}\" }}"));
         writeln!(script, "requests[#requests + 1] = wrk.format(\"GET\", \"{}\"{headers})", request.path).unwrap();
     }
     script.push_str(

@@ -103,14 +103,13 @@ async fn pages(stack: &Stack) -> Vec<Page> {
     .await
     .unwrap();
     let majors: Vec<Uuid> = sqlx::query_scalar("select id from jurusan order by kode").fetch_all(&pool).await.unwrap();
-    let tags: Vec<Uuid> = sqlx::query_scalar("select id from tags order by nama limit 8").fetch_all(&pool).await.unwrap();
+    let tags: Vec<Uuid> =
+        sqlx::query_scalar("select id from tags order by nama limit 8").fetch_all(&pool).await.unwrap();
     pool.close().await;
     let env = stack.env_of("portfolio");
     let keys = TokenKeys::new(&Secret::new(env["JWT_ACCESS_SECRET"].clone()), Duration::from_secs(4 * 3600));
-    let tokens: Vec<String> = people
-        .iter()
-        .map(|&person| keys.mint(person, Role::Student, Uuid::new_v4(), 1, Utc::now()).unwrap())
-        .collect();
+    let tokens: Vec<String> =
+        people.iter().map(|&person| keys.mint(person, Role::Student, Uuid::new_v4(), 1, Utc::now()).unwrap()).collect();
     let words = ["desain", "robot", "batik", "perpus", "animasi", "kota", "musik", "wisata"];
     let names = ["budi", "siti", "pratama", "wija", "ahmad", "lestari", "rina", "galih"];
 
@@ -144,10 +143,7 @@ async fn pages(stack: &Stack) -> Vec<Page> {
         page(
             "detail by slug",
             Some(0.4),
-            works
-                .iter()
-                .map(|(slug, owner)| guest(format!("/api/v1/portfolios/{slug}?username={owner}")))
-                .collect(),
+            works.iter().map(|(slug, owner)| guest(format!("/api/v1/portfolios/{slug}?username={owner}"))).collect(),
         ),
         page("users", None, vec![guest("/api/v1/users".to_owned())]),
         page(

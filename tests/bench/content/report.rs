@@ -18,14 +18,7 @@ pub struct Measured {
 
 impl Measured {
     pub fn new(page: &Page, wrk: Wrk) -> Self {
-        Self {
-            name: page.name,
-            target: page.target,
-            wrk,
-            pgbench: None,
-            statements: 0,
-            sequential_scans: Vec::new(),
-        }
+        Self { name: page.name, target: page.target, wrk, pgbench: None, statements: 0, sequential_scans: Vec::new() }
     }
 }
 
@@ -85,10 +78,15 @@ impl Report {
     fn remarks(&self) -> String {
         let mut text = String::new();
         if let [recent, smart, ..] = &*self.of_many {
-            writeln!(text, "p99 of the smart feed: {:.1} times the recent feed's (target: at most 4).", smart.wrk.p99 / recent.wrk.p99)
-                .unwrap();
+            writeln!(
+                text,
+                "p99 of the smart feed: {:.1} times the recent feed's (target: at most 4).",
+                smart.wrk.p99 / recent.wrk.p99
+            )
+            .unwrap();
         }
-        writeln!(text, "Memory of the portfolio service at the end: {:.0} MiB (target: below 120).", self.memory).unwrap();
+        writeln!(text, "Memory of the portfolio service at the end: {:.0} MiB (target: below 120).", self.memory)
+            .unwrap();
         let scans: Vec<String> = self
             .of_many
             .iter()

@@ -11,7 +11,14 @@ use super::{Page, answers};
 
 /// Tables that grow with the school.
 const BIG: [&str; 9] = [
-    "portfolios", "content_blocks", "portfolio_likes", "portfolio_views", "portfolio_tags", "users", "follows", "comments",
+    "portfolios",
+    "content_blocks",
+    "portfolio_likes",
+    "portfolio_views",
+    "portfolio_tags",
+    "users",
+    "follows",
+    "comments",
     "assessments",
 ];
 

@@ -31,11 +31,14 @@ pub struct World {
     pub pool: PgPool,
     pub shutdown: CancellationToken,
     storage: TempDir,
+    /// Its database goes with it.
+    _stack: Stack,
 }
 
 impl World {
     pub async fn new() -> Self {
-        let stack = Stack::new().await.installation.clone();
+        let owner = Stack::new().await;
+        let stack = &owner.installation;
         let storage = tempfile::tempdir().expect("a folder");
         let port = free_port().expect("a free port");
         let password = &stack.servers.password;
@@ -55,7 +58,7 @@ impl World {
         .expect("a table for effects");
         let bus = connect("auth", port, password, &stack.namespace).await;
         let peer = connect("portfolio", port, password, &stack.namespace).await;
-        Self { nats, bus, peer, pool, shutdown: CancellationToken::new(), storage }
+        Self { nats, bus, peer, pool, shutdown: CancellationToken::new(), storage, _stack: owner }
     }
 
     /// Forgets all streams; only while NATS is killed.
