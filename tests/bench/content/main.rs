@@ -43,7 +43,9 @@ pub struct Request {
 async fn main() {
     let mut stack = Stack::with_own_servers().await;
     // The limits would end the measurement: lifted, and said so.
-    stack.set("RATE_LIMIT_REQUESTS", "100000000").set("LOG_LEVEL", "warn").set("JWT_ACCESS_EXPIRY", "4h");
+    stack.set("RATE_LIMIT_REQUESTS", "100000000").set("LOG_LEVEL", "warn");
+    // Portfolio waits for its list of revoked sessions.
+    let _auth = stack.spawn("auth").await;
     let nginx = stack.nginx().await;
     let mut report = Report::new(FEW, MANY);
 
@@ -80,7 +82,7 @@ fn fill(stack: &Stack, portfolios: u32) {
         .arg(stack.superuser_url())
         .arg("--file")
         .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("bench/content/data.sql"))
-        .env("PGOPTIONS", format!("-c bench.portfolios={portfolios}"))
+        .env("PGOPTIONS", format!("-c bench.portfolios={portfolios} -c client_min_messages=warning"))
         .status()
         .expect("psql is installed");
     assert!(ended.success(), "the data cannot be loaded");

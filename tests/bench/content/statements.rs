@@ -23,7 +23,7 @@ const BIG: [&str; 9] = [
 ];
 
 static ENTRY: LazyLock<Regex> =
-    LazyLock::new(|| Regex::new(r"(?m)^\d{4}-\d\d-\d\d \S+ \S+ \[(\d+)\] (?:[^ \n]+ )?([A-Z]+):  ").unwrap());
+    LazyLock::new(|| Regex::new(r"(?m)^\d{4}-\d\d-\d\d \S+ \S+ \[(\d+)\] (\S* )?([A-Z]+):  ").unwrap());
 static EXECUTED: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"(?s)^execute [^:]+: (.*)$").unwrap());
 static VALUE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$(\d+) = (NULL|'(?:[^']|'')*')").unwrap());
 static PLACE: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"\$(\d+)").unwrap());
@@ -66,7 +66,11 @@ fn is_read(sql: &str) -> bool {
 }
 
 async fn log_statements(server: &mut PgConnection, what: &'static str) {
-    for sql in [format!("alter system set log_statement = '{what}'"), "select pg_reload_conf()".to_owned()] {
+    for sql in [
+        "alter system set log_line_prefix = '%m [%p] %u '".to_owned(),
+        format!("alter system set log_statement = '{what}'"),
+        "select pg_reload_conf()".to_owned(),
+    ] {
         sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *server).await.unwrap();
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -84,9 +88,10 @@ fn executed(log: &str) -> Vec<(String, Vec<String>)> {
         let whole = mark.get(0).unwrap();
         let end = marks.get(place + 1).map_or(log.len(), |next| next.get(0).unwrap().start());
         let text = log[whole.end()..end].trim_end().replace("\n\t", "\n");
-        if let Some(statement) = EXECUTED.captures(&text) {
+        let is_ours = mark.get(2).is_some_and(|role| role.as_str() == "portfolio ");
+        if let Some(statement) = EXECUTED.captures(&text).filter(|_| is_ours) {
             found.push((mark[1].to_owned(), statement[1].to_owned(), Vec::new()));
-        } else if &mark[2] == "DETAIL"
+        } else if &mark[3] == "DETAIL"
             && let Some((.., values)) = found.iter_mut().rev().find(|(process, ..)| *process == mark[1])
         {
             *values = VALUE.captures_iter(&text).map(|value| value[2].to_owned()).collect();

@@ -165,14 +165,8 @@ impl Filters {
             query.push("))))");
         }
         if !self.tags.is_empty() {
-            query.push(
-                " and exists (
-                    select 1
-                    from portfolio_tags pt
-                    join tags t on t.id = pt.tag_id and t.deleted_at is null
-                    where pt.portfolio_id = p.id and pt.tag_id = any(",
-            );
-            query.push_bind(self.tags.clone()).push("))");
+            // Deleted tags are not among a portfolio's.
+            query.push(" and p.tag_ids && ").push_bind(self.tags.clone());
         }
         if let Some(jurusan) = self.jurusan {
             query.push(" and j.id = ").push_bind(jurusan);
