@@ -28,6 +28,7 @@ mod tags;
 mod totals;
 mod users;
 mod views;
+mod window;
 
 use utoipa_axum::router::OpenApiRouter;
 

@@ -133,7 +133,7 @@ async fn fetch(
     from(&mut query, side, user, search);
     let (_, shown) = side.columns();
     query.push(" order by f.created_at desc, f.").push(shown);
-    query.push(" limit ").push_bind(window.limit()).push(" offset ").push_bind(window.offset());
+    crate::window::push(&mut query, window);
     query.build_query_as().fetch_all(db).await
 }
 

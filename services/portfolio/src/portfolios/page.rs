@@ -80,7 +80,8 @@ pub async fn fetch(
     let mut query = QueryBuilder::new("with page as materialized (select p.id ");
     filters.push(&mut query);
     query.push(" order by ").push(order.sql());
-    query.push(" limit ").push_bind(window.limit()).push(" offset ").push_bind(window.offset()).push(")");
+    crate::window::push(&mut query, window);
+    query.push(")");
     let of_list = "
             (select total from list_totals where list = 'public_portfolios') as public_total,
             (select lists from list_changes) as changes,";

@@ -127,8 +127,8 @@ pub async fn fetch(app: &AppState, filters: &Filters, window: PageWindow) -> Api
     // The page is cut out first, on the order's index; only its rows are decorated.
     let mut query = QueryBuilder::new("with page as materialized (select u.id ");
     filters.push(&mut query);
-    query.push(" order by lower(u.nama), u.id limit ").push_bind(window.limit());
-    query.push(" offset ").push_bind(window.offset());
+    query.push(" order by lower(u.nama), u.id");
+    crate::window::push(&mut query, window);
     query.push(
         ")
         select
