@@ -150,11 +150,19 @@ pub fn select(query: &mut QueryBuilder<Postgres>, also: &str, source: &str, view
                     where pt.portfolio_id = p.id
                 ),
                 '[]'
-            ) as tags,
-            exists (select 1 from portfolio_likes l where l.portfolio_id = p.id and l.user_id = ",
+            ) as tags,",
     );
-    query.push_bind(viewer);
-    query.push(") as is_liked from ");
+    match viewer {
+        Some(viewer) => {
+            query.push(" exists (select 1 from portfolio_likes l where l.portfolio_id = p.id and l.user_id = ");
+            query.push_bind(viewer).push(")");
+        }
+        // A parameter that is null in some requests would have PostgreSQL plan each of them anew.
+        None => {
+            query.push(" false");
+        }
+    }
+    query.push(" as is_liked from ");
     query.push(source);
     query.push(
         "
