@@ -67,7 +67,9 @@ fn danger(html: &str) -> Option<String> {
         for attribute in &tag.attrs {
             let (name, value) = (&*attribute.name.local, &*attribute.value);
             let is_harmless = match name {
-                "href" => ["http:", "https:", "mailto:"].iter().any(|scheme| value.starts_with(scheme)),
+                "href" => {
+                    ["http:", "https:", "mailto:"].iter().any(|scheme| as_browsers_read(value).starts_with(scheme))
+                }
                 "rel" => value == "noopener noreferrer",
                 "title" => true,
                 _ => false,
@@ -78,6 +80,11 @@ fn danger(html: &str) -> Option<String> {
         }
     }
     None
+}
+
+/// Browsers leave out line ends and tabs of an address, and what is blank around it.
+fn as_browsers_read(address: &str) -> String {
+    address.trim_matches(|c| c <= ' ').chars().filter(|c| !matches!(c, '\n' | '\r' | '\t')).collect()
 }
 
 fn is_address(url: &str) -> bool {
