@@ -40,6 +40,7 @@ impl AppState {
 pub fn openapi() -> OpenApi {
     let mut document = routes().into_openapi();
     document.merge(storage::documentation());
+    document.merge(uploads::documentation());
     document
 }
 

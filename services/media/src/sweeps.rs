@@ -189,7 +189,7 @@ async fn objects(app: &AppState, connection: &mut PgConnection) -> anyhow::Resul
         let Some(row) = rows.last() else { return Ok(()) };
         last = (row.deleted_at, row.object_key.clone());
         for row in rows {
-            if let Err(error) = remove_object(app, connection, &row).await {
+            if let Err(error) = remove_object(app, connection, &row.object_key, &row.kind).await {
                 passed_over(app, "an object", &row.object_key, &error).await?;
             }
         }
@@ -202,15 +202,19 @@ struct Object {
     deleted_at: DateTime<Utc>,
 }
 
-async fn remove_object(app: &AppState, connection: &mut PgConnection, object: &Object) -> anyhow::Result<()> {
-    if object.kind != Kind::Document.as_str() {
-        remove_renderings(app, &object.object_key).await?;
+/// Removes the bytes of an object that is deleted already.
+pub(crate) async fn remove_object(
+    app: &AppState,
+    connection: &mut PgConnection,
+    object_key: &str,
+    kind: &str,
+) -> anyhow::Result<()> {
+    if kind != Kind::Document.as_str() {
+        remove_renderings(app, object_key).await?;
     }
-    app.store.delete(&object.object_key).await?;
-    sqlx::query!("delete from variants where object_key = $1", object.object_key).execute(&mut *connection).await?;
-    sqlx::query!("update objects set swept_at = now() where object_key = $1", object.object_key)
-        .execute(connection)
-        .await?;
+    app.store.delete(object_key).await?;
+    sqlx::query!("delete from variants where object_key = $1", object_key).execute(&mut *connection).await?;
+    sqlx::query!("update objects set swept_at = now() where object_key = $1", object_key).execute(connection).await?;
     Ok(())
 }
 

@@ -141,7 +141,8 @@ pub async fn deleted(connection: &mut PgConnection, message: &Message, rules: &R
             if portfolio.thumbnail_url.as_deref() != Some(&object.url) {
                 return Ok(());
             }
-            set_thumbnail(connection, &portfolio, owner, None, message.at, rules).await
+            let deleted_by = object.deleted_by.as_deref().map(str::parse::<Uuid>).transpose()?;
+            set_thumbnail(connection, &portfolio, deleted_by.unwrap_or(owner), None, message.at, rules).await
         }
         _ => Ok(()),
     }

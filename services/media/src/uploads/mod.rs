@@ -1,7 +1,8 @@
-//! From the promise of a file to its publication: presign, the browser's PUT, confirm.
+//! From the promise of a file to its publication and its end: presign, the browser's PUT, confirm, delete.
 
 mod confirm;
 mod contents;
+mod delete;
 mod presign;
 mod view;
 
@@ -10,6 +11,8 @@ pub(crate) mod kinds;
 pub(crate) mod publish;
 pub(crate) mod rights;
 
+use axum::routing;
+use utoipa::{OpenApi, openapi::OpenApi as Document};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::app::AppState;
@@ -19,4 +22,13 @@ pub(crate) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(presign::presign))
         .routes(routes!(confirm::confirm))
         .routes(routes!(view::presign_view))
+        .route("/api/v1/uploads/{*object_key}", routing::delete(delete::delete))
+}
+
+/// The description of what is routed apart from it, because its key spans several path segments.
+pub(crate) fn documentation() -> Document {
+    #[derive(OpenApi)]
+    #[openapi(paths(delete::delete))]
+    struct Documentation;
+    Documentation::openapi()
 }

@@ -9,6 +9,7 @@
 
 mod bad_files;
 mod confirm;
+mod delete;
 mod documents;
 mod failures;
 mod files;

@@ -113,6 +113,17 @@ async fn unreferenced(
     storage_base: &str,
 ) -> Result<Vec<String>, sqlx::Error> {
     let Some(path) = stored_path(before, storage_base) else { return Ok(Vec::new()) };
+    let used = refer_to(connection, portfolio, &path, storage_base).await?;
+    Ok(if used { Vec::new() } else { vec![format!("{storage_base}/{path}")] })
+}
+
+/// Whether a block of the portfolio refers to what lies at `path` of the public storage, in whatever spelling.
+pub async fn refer_to(
+    connection: &mut PgConnection,
+    portfolio: Uuid,
+    path: &str,
+    storage_base: &str,
+) -> Result<bool, sqlx::Error> {
     let payloads = sqlx::query!(
         r#"
         select payload ->> 'url' as url, strpos(payload::text, $2) > 0 as "mentions_it!"
@@ -124,7 +135,6 @@ async fn unreferenced(
     )
     .fetch_all(connection)
     .await?;
-    let refers = |url: &str| storage::path_of(storage_base, url).as_ref() == Some(&path);
-    let used = payloads.iter().any(|row| row.mentions_it || row.url.as_deref().is_some_and(refers));
-    Ok(if used { Vec::new() } else { vec![format!("{storage_base}/{path}")] })
+    let refers = |url: &str| storage::path_of(storage_base, url).as_deref() == Some(path);
+    Ok(payloads.iter().any(|row| row.mentions_it || row.url.as_deref().is_some_and(refers)))
 }

@@ -1,6 +1,12 @@
 //! What the other services ask synchronously.
 
-use axum::{Router, extract::State, routing::get};
+mod deletion;
+
+use axum::{
+    Router,
+    extract::State,
+    routing::{get, post},
+};
 use grafikarsa_http::{ApiError, ApiResult, Data, Id, Path, Query};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -15,6 +21,7 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route("/internal/portfolios/{id}/rights", get(rights))
         .route("/internal/portfolios/{id}/blocks/{block_id}", get(block))
+        .route("/internal/objects/deletion", post(deletion::permit))
 }
 
 #[derive(Debug, Deserialize)]

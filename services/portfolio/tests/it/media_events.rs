@@ -35,6 +35,7 @@ fn deleted(upload: &UploadConfirmed) -> ObjectDeleted {
         kind: upload.kind.clone(),
         owner_id: upload.owner_id.clone(),
         portfolio_id: upload.portfolio_id.clone(),
+        deleted_by: None,
     }
 }
 
