@@ -30,6 +30,23 @@ pub(crate) struct AppState {
 }
 
 impl AppState {
+    fn new(settings: &Settings, db: PgPool, bus: Bus) -> anyhow::Result<Self> {
+        Ok(Self {
+            db,
+            bus,
+            store: Store::new(&settings.store),
+            images: ImagePool::new(),
+            portfolio: InternalClient::new(
+                settings.portfolio_url()?,
+                &settings.http.internal_token,
+                INTERNAL_DEADLINE,
+            )?,
+            signatures: storage::Signatures::new(&settings.http.internal_token),
+            storage_base: settings.storage_base.clone().into(),
+            confirm_time_limit: settings.confirm_time_limit,
+        })
+    }
+
     /// The public address of an object.
     pub(crate) fn url(&self, object_key: &str) -> String {
         format!("{}/{object_key}", self.storage_base)
@@ -65,16 +82,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let last = CancellationToken::new();
     let revocations = RevocationList::watch(bus.client().clone(), bus.namespace(), last.clone());
     let keys = TokenKeys::new(&settings.access_secret, settings.access_lifetime);
-    let app = AppState {
-        db: db.clone(),
-        bus: bus.clone(),
-        store: Store::new(&settings.store),
-        images: ImagePool::new(),
-        portfolio: InternalClient::new(settings.portfolio_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
-        signatures: storage::Signatures::new(&settings.http.internal_token),
-        storage_base: settings.storage_base.clone().into(),
-        confirm_time_limit: settings.confirm_time_limit,
-    };
+    let app = AppState::new(&settings, db.clone(), bus.clone())?;
 
     let background = TaskTracker::new();
     if settings.store.create_bucket {
@@ -122,6 +130,16 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
         })
         .serve(shutdown)
         .await
+}
+
+/// Does the background work `step`, or all of it, now.
+///
+/// # Errors
+/// PostgreSQL or NATS cannot be reached, another sweep is at work, or a step did not end.
+pub async fn sweep(settings: &Settings, step: Option<sweeps::Step>) -> anyhow::Result<()> {
+    let db = database::connect(&settings.database, "media-sweep").await?;
+    let bus = Bus::connect(&settings.events, "media-sweep").await?;
+    sweeps::now(&AppState::new(settings, db, bus)?, step).await
 }
 
 /// The store may come up after this service: tries until it is there.

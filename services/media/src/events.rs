@@ -86,10 +86,10 @@ pub(crate) async fn media_released(
     sqlx::query!(
         "
         update objects
-        set released_at = now()
+        set released_at = now(),
+            look_again_at = now() + grace(kind)
         where object_key = any($1)
           and (owner_id = $2 or portfolio_id = $3)
-          and released_at is null
         ",
         &keys,
         owner,

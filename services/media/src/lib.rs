@@ -13,8 +13,9 @@ mod store;
 mod sweeps;
 mod uploads;
 
-pub use app::{openapi, serve};
+pub use app::{openapi, serve, sweep};
 pub use settings::Settings;
+pub use sweeps::Step;
 
 /// The schema of this service.
 pub fn migrator() -> sqlx::migrate::Migrator {

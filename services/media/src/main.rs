@@ -27,6 +27,8 @@ enum Command {
     Openapi,
     /// Asks the running service whether it is ready.
     Healthcheck,
+    /// Does the background work now: a step of it, or all.
+    Sweep { step: Option<media::Step> },
     /// Looks after events that went wrong or were lost.
     #[command(subcommand)]
     Events(Events),
@@ -81,6 +83,11 @@ async fn run(command: Command) -> anyhow::Result<()> {
             Ok(())
         }
         Command::Healthcheck => grafikarsa_http::healthcheck(Settings::read_internal_port()?).await,
+        Command::Sweep { step } => {
+            let settings = Settings::read()?;
+            let _telemetry = grafikarsa_telemetry::init("media", &settings.telemetry)?;
+            media::sweep(&settings, step).await
+        }
         Command::Events(command) => events(command).await,
     }
 }

@@ -1,24 +1,31 @@
 //! Removes what nobody will ask for again: staging of uploads that were never confirmed, objects of deleted portfolios
-//! and accounts.
+//! and accounts, objects that nothing refers to.
 
 use std::time::Duration;
 
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use grafikarsa_http::Counter;
-use sqlx::PgConnection;
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     app::AppState,
-    uploads::{keys, kinds::Kind},
+    uploads::{
+        delete::{Object, hide},
+        keys,
+        kinds::Kind,
+    },
 };
 
 const EVERY: Duration = Duration::from_mins(5);
 /// Rows that are looked at together.
 const BATCH: i64 = 200;
+/// Objects that portfolio is asked for together, within the time of an internal call.
+const ASKED: i64 = 20;
 /// One replica sweeps at a time.
 const LOCK: i64 = 0x6d65_6469_6100_0001;
 
@@ -32,7 +39,7 @@ pub(crate) async fn run(app: AppState, shutdown: CancellationToken) {
         }
         let swept = tokio::select! {
             () = shutdown.cancelled() => return,
-            swept = sweep(&app) => swept,
+            swept = sweep(&app, &Step::ALL) => swept,
         };
         if let Err(error) = swept {
             tracing::warn!(error = format!("{error:#}"), "a sweep did not end");
@@ -40,32 +47,69 @@ pub(crate) async fn run(app: AppState, shutdown: CancellationToken) {
     }
 }
 
-async fn sweep(app: &AppState) -> anyhow::Result<()> {
+/// A part of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Step {
+    /// Uploads that cannot be confirmed any more.
+    Expire,
+    /// What was uploaded and never confirmed.
+    Staging,
+    /// Objects of deleted portfolios and accounts.
+    Orphans,
+    /// Objects that nothing refers to.
+    Unreferenced,
+    /// The bytes of deleted objects.
+    Objects,
+    /// Counters of limits whose time is over.
+    Counters,
+}
+
+impl Step {
+    /// In this order: what one hides, a later one removes.
+    const ALL: [Self; 6] =
+        [Self::Expire, Self::Staging, Self::Orphans, Self::Unreferenced, Self::Objects, Self::Counters];
+
+    async fn run(self, app: &AppState, connection: &mut PgConnection) -> anyhow::Result<()> {
+        match self {
+            Self::Expire => expire(connection).await,
+            Self::Staging => staging(app, connection).await,
+            Self::Orphans => hide_orphans(connection).await,
+            Self::Unreferenced => hide_unreferenced(app, connection).await,
+            Self::Objects => objects(app, connection).await,
+            Self::Counters => Counter::forget_ended(connection).await.map_err(Into::into),
+        }
+    }
+}
+
+/// Runs `step`, or all of them, for somebody who waits for it.
+pub(crate) async fn now(app: &AppState, step: Option<Step>) -> anyhow::Result<()> {
+    let steps = step.map_or(Step::ALL.to_vec(), |step| vec![step]);
+    match sweep(app, &steps).await? {
+        None => anyhow::bail!("another sweep is at work"),
+        Some(failed) if failed.is_empty() => Ok(()),
+        Some(failed) => anyhow::bail!("these steps did not end: {failed:?}"),
+    }
+}
+
+/// The steps that failed; `None` while another sweep is at work.
+async fn sweep(app: &AppState, steps: &[Step]) -> anyhow::Result<Option<Vec<Step>>> {
     let mut connection = app.db.acquire().await?;
     let locked = sqlx::query_scalar!(r#"select pg_try_advisory_lock($1) as "locked!""#, LOCK)
         .fetch_one(&mut *connection)
         .await?;
     if !locked {
-        return Ok(());
+        return Ok(None);
     }
-    steps(app, &mut connection).await;
-    sqlx::query_scalar!("select pg_advisory_unlock($1)", LOCK).fetch_one(&mut *connection).await?;
-    Ok(())
-}
-
-/// Each for itself: one that fails must not keep the others from their work.
-async fn steps(app: &AppState, connection: &mut PgConnection) {
-    for (step, ended) in [
-        ("expire", expire(connection).await),
-        ("staging", staging(app, connection).await),
-        ("orphans", hide_orphans(connection).await),
-        ("objects", objects(app, connection).await),
-        ("counters", Counter::forget_ended(connection).await.map_err(Into::into)),
-    ] {
-        if let Err(error) = ended {
-            tracing::warn!(step, error = format!("{error:#}"), "a step of the sweep did not end");
+    let mut failed = Vec::new();
+    for &step in steps {
+        // Each for itself: one that fails must not keep the others from their work.
+        if let Err(error) = step.run(app, &mut connection).await {
+            tracing::warn!(?step, error = format!("{error:#}"), "a step of the sweep did not end");
+            failed.push(step);
         }
     }
+    sqlx::query_scalar!("select pg_advisory_unlock($1)", LOCK).fetch_one(&mut *connection).await?;
+    Ok(Some(failed))
 }
 
 /// After half an hour an upload cannot be confirmed any more.
@@ -166,11 +210,69 @@ async fn hide_orphans(connection: &mut PgConnection) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Objects that nothing refers to stop being served, days after the last reference. Portfolio says which those are.
+async fn hide_unreferenced(app: &AppState, connection: &mut PgConnection) -> anyhow::Result<()> {
+    loop {
+        let rows = sqlx::query!(
+            "
+            select object_key, kind, owner_id, portfolio_id
+            from objects
+            where deleted_at is null and kind <> 'chat_image' and look_again_at < now()
+            order by look_again_at
+            limit $1
+            ",
+            ASKED,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let objects: Vec<Object> = rows
+            .into_iter()
+            .map(|row| Object {
+                url: app.url(&row.object_key),
+                object_key: row.object_key,
+                kind: row.kind,
+                owner_id: row.owner_id,
+                portfolio_id: row.portfolio_id,
+            })
+            .collect();
+        let answer: Answer =
+            app.portfolio.post("/internal/objects/unreferenced", &Candidates { objects: &objects }).await?;
+        let mut tx = connection.begin().await?;
+        for object in objects {
+            if answer.unreferenced.contains(&object.object_key) {
+                tracing::info!(kind = object.kind, "an object that nothing refers to goes");
+                hide(&mut tx, &object, None).await?;
+            } else {
+                sqlx::query!(
+                    "update objects set released_at = null, look_again_at = now() + grace(kind) where object_key = $1",
+                    object.object_key,
+                )
+                .execute(&mut *tx)
+                .await?;
+            }
+        }
+        tx.commit().await?;
+    }
+}
+
+#[derive(Serialize)]
+struct Candidates<'a> {
+    objects: &'a [Object],
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    unreferenced: Vec<String>,
+}
+
 async fn objects(app: &AppState, connection: &mut PgConnection) -> anyhow::Result<()> {
     let mut last = (DateTime::UNIX_EPOCH, String::new());
     loop {
         let rows = sqlx::query_as!(
-            Object,
+            Hidden,
             r#"
             select object_key, kind, deleted_at as "deleted_at!"
             from objects
@@ -196,7 +298,7 @@ async fn objects(app: &AppState, connection: &mut PgConnection) -> anyhow::Resul
     }
 }
 
-struct Object {
+struct Hidden {
     object_key: String,
     kind: String,
     deleted_at: DateTime<Utc>,

@@ -2,10 +2,10 @@
 
 mod confirm;
 mod contents;
-mod delete;
 mod presign;
 mod view;
 
+pub(crate) mod delete;
 pub(crate) mod keys;
 pub(crate) mod kinds;
 pub(crate) mod publish;

@@ -165,8 +165,8 @@ pub(super) async fn commit(
         "
         insert into objects
             (object_key, upload_id, kind, owner_id, portfolio_id, block_id, content_type, size, etag, width, height,
-             placeholder, filename)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+             placeholder, filename, look_again_at)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, now() + grace($3))
         ",
         upload.object_key,
         upload.id,

@@ -210,6 +210,31 @@ impl TestApp {
         shared.store.join("objects").join(&self.stack.installation.bucket).join(key).exists()
     }
 
+    /// Runs the service's program with these arguments; its outcome and what it says of errors.
+    pub async fn run(&self, arguments: &[&str]) -> (bool, String) {
+        let program = grafikarsa_devstack::services::programs().unwrap().join("media");
+        let output = tokio::process::Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .envs(self.stack.env_of("media"))
+            .output()
+            .await
+            .unwrap();
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    }
+
+    /// Does a step of the background work; the service may be at it itself.
+    pub async fn sweep(&self, step: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let (done, said) = self.run(&["sweep", step]).await;
+            if done {
+                return;
+            }
+            assert!(said.contains("another sweep is at work") && Instant::now() < deadline, "{said}");
+        }
+    }
+
     /// Waits until somebody else waits for a lock in the database.
     pub async fn somebody_waits_for_a_lock(&self) {
         let waiting = "select count(*) from pg_stat_activity

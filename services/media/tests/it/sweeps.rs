@@ -1,9 +1,97 @@
 //! What is removed in the background.
 
+use reqwest::Method;
+use serde_json::json;
+
 use crate::{
     files,
     support::{TestApp, eventually},
 };
+
+/// Moves the time at which objects are looked at again.
+const DAYS_LATER: &str = "update objects set look_again_at = look_again_at - interval '1 day 1 minute'";
+
+#[tokio::test]
+async fn what_nothing_refers_to_goes_after_its_days() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let portfolio = app.portfolio_of(&siti).await;
+    let picture = files::png(60, 40);
+    let upload = async |kind, portfolio| app.upload(&siti, kind, "image/png", &picture, portfolio).await.key;
+    let mut pictures = Vec::new();
+    for (kind, of) in [("avatar", None), ("banner", None), ("thumbnail", Some(portfolio))] {
+        pictures.push((upload(kind, of).await, upload(kind, of).await));
+    }
+    let used = upload("portfolio_image", Some(portfolio)).await;
+    let unused = upload("portfolio_image", Some(portfolio)).await;
+    let of_a_message = upload("chat_image", None).await;
+    let url = format!("{}storage/{used}?w=640", app.stack.nginx().await);
+    let block = json!({ "block_type": "image", "payload": { "url": url } });
+    let path = format!("/api/v1/portfolios/{portfolio}/blocks");
+    assert_eq!(app.door(Method::POST, &path, Some(&siti)).json(&block).send().await.status, 201);
+    let released = "select count(*) from objects where released_at is not null";
+    eventually("the replaced ones are released", async || app.count(released).await == 3).await;
+
+    let exists = async |key: &str| app.storage(key).await.status == 200;
+    app.sweep("unreferenced").await;
+    for (replaced, _) in &pictures {
+        assert!(exists(replaced).await, "a day has not passed");
+    }
+    app.sql(DAYS_LATER).await;
+    app.sweep("unreferenced").await;
+    for (replaced, shown) in &pictures {
+        assert!(!exists(replaced).await && exists(shown).await, "{replaced} {shown}");
+    }
+    assert!(exists(&used).await && exists(&unused).await, "a week has not passed");
+    for _ in 0..7 {
+        app.sql(DAYS_LATER).await;
+    }
+    app.sweep("unreferenced").await;
+    assert!(exists(&used).await && exists(&of_a_message).await && !exists(&unused).await);
+    app.sweep("objects").await;
+    assert!(!app.is_in_store(&unused) && app.is_in_store(&used));
+    assert_eq!(app.count("select count(*) from outbox where event_type = 'object.deleted'").await, 4);
+    let me = app.door(Method::GET, "/api/v1/me", Some(&siti)).send().await;
+    assert!(me.body["data"]["avatar_url"].as_str().unwrap().ends_with(&pictures[0].1));
+}
+
+#[tokio::test]
+async fn nothing_is_taken_for_unreferenced_while_portfolio_cannot_be_asked() {
+    let mut app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let first = app.upload(&siti, "avatar", "image/png", &files::png(60, 40), None).await.key;
+    app.upload(&siti, "avatar", "image/png", &files::png(60, 40), None).await;
+    let released = "select count(*) from objects where released_at is not null";
+    eventually("the first is released", async || app.count(released).await == 1).await;
+    app.sql("update objects set look_again_at = now() - interval '1 minute'").await;
+    app.portfolio.kill().await;
+    let (done, said) = app.run(&["sweep", "unreferenced"]).await;
+    assert!(!done && said.contains("did not end"), "{said}");
+    assert_eq!(app.storage(&first).await.status, 200);
+    app.portfolio.restart().await;
+    app.sweep("unreferenced").await;
+    assert_eq!(app.storage(&first).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_sweep_on_command_does_all_steps_and_never_beside_another() {
+    let app = TestApp::spawn().await;
+    let mut tx = app.pool.begin().await.unwrap();
+    let lock = "select pg_advisory_xact_lock(x'6d65646961000001'::bigint)";
+    eventually("the sweep at the start is over", async || {
+        sqlx::query_scalar::<_, bool>("select pg_try_advisory_xact_lock(x'6d65646961000001'::bigint)")
+            .fetch_one(&mut *tx)
+            .await
+            .unwrap()
+    })
+    .await;
+    sqlx::query(lock).execute(&mut *tx).await.unwrap();
+    let (done, said) = app.run(&["sweep"]).await;
+    assert!(!done && said.contains("another sweep is at work"), "{said}");
+    tx.rollback().await.unwrap();
+    assert_eq!(app.run(&["sweep"]).await, (true, String::new()));
+    assert!(!app.run(&["sweep", "everything"]).await.0);
+}
 
 #[tokio::test]
 async fn what_nobody_needs_is_removed_and_what_cannot_be_holds_nothing_up() {

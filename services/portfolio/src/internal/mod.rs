@@ -1,6 +1,6 @@
 //! What the other services ask synchronously.
 
-mod deletion;
+mod objects;
 
 use axum::{
     Router,
@@ -21,7 +21,8 @@ pub fn router() -> Router<AppState> {
     Router::new()
         .route("/internal/portfolios/{id}/rights", get(rights))
         .route("/internal/portfolios/{id}/blocks/{block_id}", get(block))
-        .route("/internal/objects/deletion", post(deletion::permit))
+        .route("/internal/objects/deletion", post(objects::delete))
+        .route("/internal/objects/unreferenced", post(objects::unreferenced))
 }
 
 #[derive(Debug, Deserialize)]

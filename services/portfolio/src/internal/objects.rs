@@ -1,0 +1,168 @@
+//! What media asks before an object goes. The answer holds: objects are noted as gone while whatever could refer to them
+//! is locked. Repeating a question changes nothing.
+
+use axum::extract::State;
+use grafikarsa_http::{ApiError, ApiResult, Body, Data};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::{
+    AppState, blocks,
+    capabilities::Caller,
+    portfolios::access::{self, Loaded},
+};
+
+/// So many are asked for together.
+const MOST: usize = 100;
+
+/// An object of media.
+#[derive(Debug, Deserialize)]
+pub struct Object {
+    object_key: String,
+    url: String,
+    kind: String,
+    owner_id: Uuid,
+    portfolio_id: Option<Uuid>,
+}
+
+/// An object that somebody wants to delete.
+#[derive(Debug, Deserialize)]
+pub struct Deletion {
+    user_id: Uuid,
+    #[serde(flatten)]
+    object: Object,
+}
+
+/// Says whether the user may delete the object, and notes that it goes.
+pub async fn delete(State(app): State<AppState>, Body(deletion): Body<Deletion>) -> ApiResult<Data<()>> {
+    let Deletion { user_id, object } = deletion;
+    let caller = match app.callers.get(user_id).await {
+        Ok(caller) => caller,
+        // Deactivated or deleted in the meantime. The peer would take a 401 for its own.
+        Err(error) if error.status().is_client_error() => return Err(ApiError::forbidden()),
+        Err(error) => return Err(error),
+    };
+    let mut tx = app.db.begin().await?;
+    match object.portfolio_id {
+        None => must_hold(&mut tx, &caller, &object).await?,
+        Some(id) => match lock(&mut tx, id).await? {
+            Some(portfolio) => {
+                portfolio.must_be_editable_by(&caller)?;
+                if blocks::refer_to(&mut tx, id, &object.object_key, &app.rules.storage_base).await? {
+                    return Err(ApiError::conflict("OBJECT_IN_USE", "File masih dipakai oleh sebuah blok konten"));
+                }
+            }
+            // What is left of a deleted one may be removed by an admin before the sweep does it.
+            None if caller.is_admin() => {}
+            None => return Err(access::not_found()),
+        },
+    }
+    note_as_gone(&mut tx, &object).await?;
+    tx.commit().await?;
+    Ok(Data::new(()))
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Candidates {
+    objects: Vec<Object>,
+}
+
+#[derive(Debug, Serialize)]
+pub struct Unreferenced {
+    /// Keys.
+    unreferenced: Vec<String>,
+}
+
+/// Says which of the objects nothing refers to, and notes that these go.
+pub async fn unreferenced(
+    State(app): State<AppState>,
+    Body(Candidates { objects }): Body<Candidates>,
+) -> ApiResult<Data<Unreferenced>> {
+    if objects.len() > MOST {
+        return Err(ApiError::syntax("objects", "too many"));
+    }
+    let mut unreferenced = Vec::new();
+    for object in objects {
+        // One at a time: no two portfolios or users are locked together.
+        let mut tx = app.db.begin().await?;
+        let used = match object.portfolio_id {
+            None => is_shown(&mut tx, &object).await?,
+            Some(id) => match lock(&mut tx, id).await? {
+                Some(portfolio) => {
+                    portfolio.thumbnail_url.as_deref() == Some(&object.url)
+                        || blocks::refer_to(&mut tx, id, &object.object_key, &app.rules.storage_base).await?
+                }
+                None => false,
+            },
+        };
+        if !used {
+            note_as_gone(&mut tx, &object).await?;
+            unreferenced.push(object.object_key);
+        }
+        tx.commit().await?;
+    }
+    Ok(Data::new(Unreferenced { unreferenced }))
+}
+
+/// The portfolio with its row locked, as whoever writes its blocks locks it; `None` when it is deleted.
+async fn lock(connection: &mut PgConnection, id: Uuid) -> ApiResult<Option<Loaded>> {
+    match access::lock(connection, id).await {
+        Ok(portfolio) => Ok(Some(portfolio)),
+        Err(error) if error.code() == "PORTFOLIO_NOT_FOUND" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A picture that was given to another user is his.
+async fn must_hold(connection: &mut PgConnection, caller: &Caller, object: &Object) -> ApiResult<()> {
+    let given_to = sqlx::query_scalar!("select given_to from media_objects where object_key = $1", object.object_key)
+        .fetch_optional(connection)
+        .await?
+        .flatten();
+    let holder = given_to.unwrap_or(object.owner_id);
+    if caller.is_admin() || caller.id == holder { Ok(()) } else { Err(ApiError::forbidden()) }
+}
+
+/// Whether its owner, or the user to whom it was given, shows the picture.
+async fn is_shown(connection: &mut PgConnection, object: &Object) -> Result<bool, sqlx::Error> {
+    let holders = sqlx::query!(
+        "
+        select avatar_url, banner_url
+        from users
+        where deleted_at is null
+            and (id = $1 or id = (select given_to from media_objects where object_key = $2))
+        order by id
+        for no key update
+        ",
+        object.owner_id,
+        object.object_key,
+    )
+    .fetch_all(connection)
+    .await?;
+    let url = Some(object.url.as_str());
+    Ok(holders.iter().any(|holder| holder.avatar_url.as_deref() == url || holder.banner_url.as_deref() == url))
+}
+
+/// Also where the confirmation has not arrived yet, which then finds that it comes too late.
+async fn note_as_gone(connection: &mut PgConnection, object: &Object) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "
+        insert into media_objects as known (
+            object_key, upload_id, url, kind, owner_id, portfolio_id, content_type, size, width, height, placeholder,
+            confirmed_at, deleted_at
+        )
+        values ($1, '00000000-0000-0000-0000-000000000000', $2, $3, $4, $5, '', 0, 0, 0, '', now(), now())
+        on conflict on constraint media_objects_pkey do update
+        set deleted_at = coalesce(known.deleted_at, excluded.deleted_at)
+        ",
+        object.object_key,
+        object.url,
+        object.kind,
+        object.owner_id,
+        object.portfolio_id,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
