@@ -324,6 +324,7 @@ pub(crate) async fn remove_object(
 async fn remove_renderings(app: &AppState, object_key: &str) -> anyhow::Result<()> {
     for width in crate::storage::WIDTHS {
         app.store.delete(&keys::variant(object_key, width)).await?;
+        app.store.delete(&keys::webp_variant(object_key, width)).await?;
     }
     Ok(())
 }

@@ -53,7 +53,10 @@ pub(crate) enum BadImage {
 pub(crate) struct Rendering {
     pub(crate) width: u32,
     pub(crate) height: u32,
+    /// In the format of the picture.
     pub(crate) bytes: Bytes,
+    /// The same as WebP, unless the picture is one.
+    pub(crate) webp: Option<Bytes>,
 }
 
 /// A picture that may be published.

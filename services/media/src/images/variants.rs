@@ -1,4 +1,4 @@
-//! Smaller renderings of a picture, in its own format.
+//! Smaller renderings of a picture, in its own format and as WebP.
 
 use bytes::Bytes;
 use fast_image_resize::{
@@ -23,7 +23,12 @@ pub(super) fn scale(
     icc: Option<Bytes>,
 ) -> Result<Rendering, BadImage> {
     let scaled = resize(picture, width, height)?;
-    Ok(Rendering { width, height, bytes: encode::encode(format, &scaled, encode::SCALED, icc)? })
+    let webp = match format {
+        Format::Webp => None,
+        _ => Some(encode::encode(Format::Webp, &scaled, encode::SCALED, icc.clone())?),
+    };
+    let bytes = encode::encode(format, &scaled, encode::SCALED, icc)?;
+    Ok(Rendering { width, height, bytes, webp })
 }
 
 /// Colours are weighted by their opacity, so that transparent pixels do not bleed into their neighbours.

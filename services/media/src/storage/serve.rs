@@ -13,7 +13,8 @@ use uuid::Uuid;
 use super::{
     conditional::Validators,
     range::{self, Wanted},
-    resize, visibility,
+    resize::{self, Form},
+    visibility,
 };
 use crate::{app::AppState, images::Format, uploads::keys::Key};
 
@@ -119,11 +120,25 @@ async fn object(app: &AppState, method: &Method, key: &str, query: &str, headers
             return Err(not_found());
         }
     }
-    let stored = match width {
-        Some(width) => resize::at_width(app, stored, width).await?,
-        None => stored,
+    let Some(width) = width else { return answer(app, method, headers, &stored, signed).await };
+    let stored = resize::at_width(app, stored, width, form(headers)).await?;
+    let mut response = answer(app, method, headers, &stored, signed).await?;
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+    Ok(response)
+}
+
+/// WebP for those who name it. `*/*` is no such wish: whoever fetches a picture to work on it sends that.
+fn form(headers: &HeaderMap) -> Form {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let names_webp = |accepted: &str| {
+        accepted.split(',').any(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let is_webp = parts.next().is_some_and(|name| name.eq_ignore_ascii_case("image/webp"));
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            is_webp && weight.is_none_or(|weight| weight.parse::<f32>().is_ok_and(|weight| weight > 0.0))
+        })
     };
-    answer(app, method, headers, &stored, signed).await
+    if accepted.any(names_webp) { Form::Webp } else { Form::Own }
 }
 
 /// 400 for a width that is not on the list, and for widths of documents.

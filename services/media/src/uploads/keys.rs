@@ -59,6 +59,11 @@ pub(crate) fn variant(object_key: &str, width: u32) -> String {
     format!("variants/{width}/{object_key}")
 }
 
+/// Where the same rendering is kept as WebP.
+pub(crate) fn webp_variant(object_key: &str, width: u32) -> String {
+    format!("variants/{width}/{object_key}.webp")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

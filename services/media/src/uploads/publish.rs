@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use futures_util::future::{try_join, try_join_all};
 use grafikarsa_events::outbox;
 use grafikarsa_http::{ApiError, ApiResult};
 use proto_events::media::v1::{UploadConfirmed, Variant};
@@ -123,10 +124,21 @@ fn invalid(message: &'static str) -> Refused {
 
 /// Writes the objects. Until the commit nobody can see them, and a repetition writes the same ones again.
 pub(super) async fn write(app: &AppState, upload: &Upload, file: &Inspected) -> anyhow::Result<()> {
-    app.store.put(&upload.object_key, file.content_type, file.bytes.clone()).await?;
-    for variant in &file.variants {
-        let key = keys::variant(&upload.object_key, variant.width);
-        app.store.put(&key, file.content_type, variant.bytes.clone()).await?;
+    let picture = app.store.put(&upload.object_key, file.content_type, file.bytes.clone());
+    let renderings = file.variants.iter().map(|it| write_variant(app, &upload.object_key, file.content_type, it));
+    try_join(picture, try_join_all(renderings)).await.map(drop)
+}
+
+/// Writes a rendering in both its forms.
+pub(crate) async fn write_variant(
+    app: &AppState,
+    object_key: &str,
+    content_type: &str,
+    variant: &Rendering,
+) -> anyhow::Result<()> {
+    app.store.put(&keys::variant(object_key, variant.width), content_type, variant.bytes.clone()).await?;
+    if let Some(webp) = &variant.webp {
+        app.store.put(&keys::webp_variant(object_key, variant.width), "image/webp", webp.clone()).await?;
     }
     Ok(())
 }
@@ -214,23 +226,31 @@ pub(crate) async fn insert_variant(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "
-        insert into variants (object_key, width, height, stored_key, size, etag)
-        values ($1, $2, $3, $4, $5, $6)
+        insert into variants (object_key, width, height, stored_key, size, etag, webp_size, webp_etag)
+        values ($1, $2, $3, $4, $5, $6, $7, $8)
         on conflict (object_key, width) do update set
             height = excluded.height,
             size = excluded.size,
-            etag = excluded.etag
+            etag = excluded.etag,
+            webp_size = excluded.webp_size,
+            webp_etag = excluded.webp_etag
         ",
         object_key,
         i32::try_from(variant.width).unwrap_or(i32::MAX),
         i32::try_from(variant.height).unwrap_or(i32::MAX),
         keys::variant(object_key, variant.width),
-        i64::try_from(variant.bytes.len()).unwrap_or(i64::MAX),
+        size(&variant.bytes),
         etag(&variant.bytes),
+        variant.webp.as_ref().map(size),
+        variant.webp.as_deref().map(etag),
     )
     .execute(connection)
     .await
     .map(drop)
+}
+
+fn size(bytes: &Bytes) -> i64 {
+    i64::try_from(bytes.len()).unwrap_or(i64::MAX)
 }
 
 /// A strong validator: other bytes, other text.

@@ -7,6 +7,7 @@
     reason = "a test may panic"
 )]
 
+mod addresses;
 mod bad_files;
 mod confirm;
 mod delete;

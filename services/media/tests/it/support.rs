@@ -284,6 +284,10 @@ impl Call {
         })
     }
 
+    pub fn header(self, name: &str, value: &str) -> Self {
+        Self(self.0.header(name, value))
+    }
+
     pub fn json(self, body: &Value) -> Self {
         Self(self.0.json(body))
     }

@@ -2,8 +2,15 @@
 
 use futures_util::future::join_all;
 use image::ImageFormat;
+use reqwest::{Method, StatusCode};
 
 use crate::{files, support::TestApp};
+
+/// What browsers send for the pictures of a page.
+const BROWSERS: [&str; 2] =
+    ["image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8", "image/webp,image/png;q=0.9,*/*;q=0.5"];
+/// What sends whoever cannot show a WebP, or does not say.
+const OTHERS: [&str; 3] = ["*/*", "image/*", "image/webp;q=0,image/png"];
 
 #[tokio::test]
 async fn a_picture_is_scaled_down_in_its_own_format_and_kept() {
@@ -35,6 +42,68 @@ async fn the_real_photograph_is_scaled_as_a_jpeg() {
         assert_eq!((header.width, header.height), (width, width));
     }))
     .await;
+}
+
+#[tokio::test]
+async fn browsers_that_take_webp_get_it() {
+    let app = TestApp::spawn().await;
+    let bytes = files::picture(800, 400, ImageFormat::Png);
+    let key = app.upload(&app.admin, "banner", "image/png", &bytes, None).await.key;
+    let path = format!("{key}?w=320");
+    let get = async |accept: &str| app.storage_with(Method::GET, &path, &[("accept", accept)]).await;
+    let plain = app.storage(&path).await;
+    for accept in BROWSERS {
+        let webp = get(accept).await;
+        assert_eq!((webp.status, webp.header("content-type"), webp.header("vary")), (200, "image/webp", "Accept"));
+        assert_eq!(image::guess_format(&webp.bytes).unwrap(), ImageFormat::WebP);
+        let size = image::load_from_memory(&webp.bytes).unwrap();
+        assert_eq!((size.width(), size.height()), (320, 160));
+        assert_ne!(webp.header("etag"), plain.header("etag"));
+        let known = [("accept", accept), ("if-none-match", webp.header("etag"))];
+        let unchanged = app.storage_with(Method::GET, &path, &known).await;
+        assert_eq!((unchanged.status, unchanged.header("vary")), (304, "Accept"));
+    }
+    for accept in OTHERS {
+        let own = get(accept).await;
+        assert_eq!((own.header("content-type"), own.header("vary")), ("image/png", "Accept"), "{accept}");
+        assert_eq!(own.bytes, plain.bytes);
+    }
+    // The picture itself never changes its form, and neither does an animation.
+    let whole = app.storage_with(Method::GET, &key, &[("accept", BROWSERS[0])]).await;
+    assert_eq!((whole.header("content-type"), whole.header("vary")), ("image/png", ""));
+    let gif = files::picture(800, 400, ImageFormat::Gif);
+    let key = app.upload(&app.admin, "banner", "image/gif", &gif, None).await.key;
+    let still = app.storage_with(Method::GET, &format!("{key}?w=320"), &[("accept", BROWSERS[0])]).await;
+    assert_eq!(still.header("content-type"), "image/gif");
+}
+
+#[tokio::test]
+async fn a_rendering_of_the_previous_release_gets_its_webp_when_it_is_asked_for() {
+    let app = TestApp::spawn().await;
+    let key = app.upload(&app.admin, "avatar", "image/png", &files::png(500, 500), None).await.key;
+    app.sql("update variants set webp_size = null, webp_etag = null").await;
+    let webp = app.storage_with(Method::GET, &format!("{key}?w=64"), &[("accept", BROWSERS[0])]).await;
+    assert_eq!((webp.status, webp.header("content-type")), (200, "image/webp"));
+    assert_eq!(app.count("select count(*) from variants where webp_etag is not null").await, 1);
+}
+
+#[tokio::test]
+async fn nginx_keeps_both_forms_apart_and_asks_once_for_each() {
+    let app = TestApp::spawn().await;
+    let key = app.upload(&app.admin, "avatar", "image/png", &files::png(500, 500), None).await.key;
+    let path = format!("/storage/{key}?w=128");
+    for _ in 0..2 {
+        for (accepts, mime) in [(&BROWSERS[..], "image/webp"), (&OTHERS[..], "image/png")] {
+            for accept in accepts {
+                let answer = app.door(Method::GET, &path, None).header("accept", accept).send().await;
+                assert_eq!(answer.status, StatusCode::OK);
+                assert_eq!(answer.headers["content-type"], mime, "{accept}");
+                assert!(answer.headers.get_all("vary").iter().any(|vary| vary == "Accept"), "{:?}", answer.headers);
+            }
+        }
+    }
+    let log = app.stack.log("media");
+    assert_eq!(log.lines().filter(|line| line.contains("/storage/") && line.contains("answered")).count(), 2, "{log}");
 }
 
 #[tokio::test]
