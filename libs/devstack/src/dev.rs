@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use grafikarsa_devstack::{
-    bucket, nats, nginx, postgres,
+    nats, nginx, postgres,
     process::{Server, free_port, is_root, run as run_command, tied, write_secret},
     s3,
     services::{self, Installation, Ports, SERVICES, Servers},
@@ -82,7 +82,6 @@ async fn work(port: u16, parts: &mut Vec<Server>) -> anyhow::Result<()> {
     parts.push(nats::start(&folder("nats")?, *bus, password).await?);
     parts.push(s3::start(&std::env::current_exe()?, &folder("s3")?, *store, password).await?);
     postgres::prepare(*pg, password, DATABASE).await?;
-    bucket::create(&folder("s3")?, DATABASE)?;
     for service in SERVICES {
         services::migrate(service, &installation.env(service)).await?;
     }

@@ -2,7 +2,7 @@
 
 use std::{
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     process::{ExitCode, ExitStatus},
 };
 
@@ -11,14 +11,14 @@ use futures_util::future;
 use grafikarsa_devstack::{
     nats, postgres,
     process::{self, Server},
-    s3,
+    s3, seaweedfs,
     services::{self, Installation, SERVICES, Servers},
     testing::{Shared, TEMPLATE, VARIABLE},
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::signal::unix::{SignalKind, signal};
 
-pub(crate) async fn run(command: &[String], unmigrated: bool) -> anyhow::Result<ExitCode> {
+pub(crate) async fn run(command: &[String], unmigrated: bool, weed: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("grafikarsa-test-").tempdir()?;
     // PostgreSQL runs as another user when this is root.
     std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
@@ -28,11 +28,13 @@ pub(crate) async fn run(command: &[String], unmigrated: bool) -> anyhow::Result<
         s3: process::free_port()?,
         password: format!("p{}", uuid::Uuid::new_v4().simple()),
     };
-    let store = folder.path().join("s3");
-    let own = std::env::current_exe()?;
     let database = postgres::start(&folder.path().join("postgres"), servers.postgres, &servers.password, false).await?;
     let bus = nats::start(&folder.path().join("nats"), servers.nats, &servers.password).await?;
-    let objects = s3::start(&own, &store, servers.s3, &servers.password).await?;
+    let store = folder.path().join("s3");
+    let objects = match &weed {
+        Some(weed) => seaweedfs::start(weed, &store, servers.s3, &servers.password).await?,
+        None => s3::start(&std::env::current_exe()?, &store, servers.s3, &servers.password).await?,
+    };
 
     postgres::prepare(servers.postgres, &servers.password, TEMPLATE).await?;
     let template = Installation {
@@ -52,7 +54,7 @@ pub(crate) async fn run(command: &[String], unmigrated: bool) -> anyhow::Result<
         }
     }
 
-    let shared = serde_json::to_string(&Shared { servers: servers.clone(), store })?;
+    let shared = serde_json::to_string(&Shared { servers: servers.clone(), weed })?;
     let (program, arguments) = command.split_first().context("no command")?;
     let mut child = process::tied(Path::new(program), None, "TERM");
     child.args(arguments).env(VARIABLE, shared);

@@ -30,6 +30,9 @@ enum Command {
         /// Leave the schemas empty: for tools that build what would migrate them.
         #[arg(long)]
         unmigrated: bool,
+        /// Take SeaweedFS as the store: where its program `weed` is.
+        #[arg(long)]
+        weed: Option<PathBuf>,
         /// The command and its arguments.
         #[arg(last = true, required = true)]
         command: Vec<String>,
@@ -57,7 +60,7 @@ async fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Dev { port } => dev::run(port).await?,
         Command::DevReset => dev::reset()?,
-        Command::Exec { unmigrated, command } => return exec::run(&command, unmigrated).await,
+        Command::Exec { unmigrated, weed, command } => return exec::run(&command, unmigrated, weed).await,
         Command::Openapi { check } => openapi::run(check).await?,
         Command::S3 { folder, port, secret } => grafikarsa_devstack::s3::serve(&folder, port, &secret).await?,
     }

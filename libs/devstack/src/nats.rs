@@ -26,6 +26,7 @@ pub async fn start(folder: &Path, port: u16, password: &str) -> anyhow::Result<S
         user: None,
         log: folder.join("nats.log"),
         port,
+        ready: None,
         stop: Signal::TERM,
         orphaned: "KILL",
     })

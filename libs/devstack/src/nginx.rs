@@ -42,6 +42,7 @@ pub async fn start(folder: &Path, port: u16, installation: &Installation) -> any
         user: None,
         log: folder.join("nginx.log"),
         port,
+        ready: None,
         stop: Signal::TERM,
         orphaned: "TERM",
     })

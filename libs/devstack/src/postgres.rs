@@ -63,6 +63,7 @@ pub async fn start(folder: &Path, port: u16, password: &str, durable: bool) -> a
         user: Some(USER),
         log: folder.join("postgres.log"),
         port,
+        ready: None,
         stop: Signal::INT,
         orphaned: "INT",
     })

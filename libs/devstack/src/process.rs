@@ -46,6 +46,8 @@ pub struct Spec {
     pub log: PathBuf,
     /// The port it listens on.
     pub port: u16,
+    /// An address that answers 2xx once it is ready, where listening says too little.
+    pub ready: Option<String>,
     /// What asks it to stop: SIGTERM, or SIGINT for PostgreSQL's fast shutdown.
     pub stop: Signal,
     /// What it gets when its parent dies.
@@ -61,10 +63,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the program and waits until it listens, 30 s at the most.
+    /// Starts the program and waits until it listens and is ready, 30 s at the most.
     ///
     /// # Errors
-    /// It cannot be started, ends at once, or does not listen in time; the error shows the end of its log.
+    /// It cannot be started, ends at once, or is not ready in time; the error shows the end of its log.
     pub async fn start(spec: Spec) -> anyhow::Result<Self> {
         let child = launch(&spec)?;
         let mut server = Self { spec, child };
@@ -75,17 +77,22 @@ impl Server {
     async fn listening(&mut self) -> anyhow::Result<()> {
         let deadline = Instant::now() + START;
         loop {
-            if TcpStream::connect(("127.0.0.1", self.spec.port)).await.is_ok() {
+            if TcpStream::connect(("127.0.0.1", self.spec.port)).await.is_ok() && self.answers().await {
                 return Ok(());
             }
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended with {status}:\n{}", self.spec.name, tail(&self.spec.log));
             }
             if Instant::now() > deadline {
-                bail!("{} does not listen:\n{}", self.spec.name, tail(&self.spec.log));
+                bail!("{} is not ready:\n{}", self.spec.name, tail(&self.spec.log));
             }
             sleep(Duration::from_millis(15)).await;
         }
+    }
+
+    async fn answers(&self) -> bool {
+        let Some(url) = &self.spec.ready else { return true };
+        crate::testing::http_client().get(url).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Its process id, as long as it was not waited for.

@@ -37,6 +37,7 @@ pub async fn start(program: &Path, folder: &Path, port: u16, secret: &str) -> an
         user: None,
         log: folder.join("s3.log"),
         port,
+        ready: None,
         stop: Signal::TERM,
         orphaned: "KILL",
     })

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::{
     nats, nginx, postgres,
     process::{self, Server},
-    s3,
+    s3, seaweedfs,
     services::{self, Installation, Ports, SERVICES, Servers},
 };
 
@@ -34,8 +34,8 @@ const FORGET: Duration = Duration::from_secs(20);
 pub struct Shared {
     /// The servers.
     pub servers: Servers,
-    /// Where the store keeps its buckets.
-    pub store: std::path::PathBuf,
+    /// The program of SeaweedFS, where that is the store.
+    pub weed: Option<std::path::PathBuf>,
 }
 
 /// An installation for one test.
@@ -64,14 +64,15 @@ pub struct Own {
 impl Stack {
     /// An installation on the shared servers.
     pub async fn new() -> Self {
-        let shared = shared();
+        let Some(shared) = shared() else {
+            panic!("no servers: run the tests through `make test`, or `devstack exec -- cargo nextest run`")
+        };
         let name = format!("t{}", Uuid::new_v4().simple());
         let mut server = superuser(&shared.servers, "postgres").await;
         postgres::execute(&mut server, &format!("create database {name} template {TEMPLATE}"))
             .await
             .expect("the template can be copied");
-        crate::bucket::create(&shared.store, &name).expect("a bucket");
-        Self::assemble(shared.servers.clone(), name, Own::default())
+        Self::assemble(shared.servers, name, Own::default())
     }
 
     /// An installation with a PostgreSQL, a NATS and a store of its own, which the test may kill and restart.
@@ -85,6 +86,11 @@ impl Stack {
             password: format!("p{}", Uuid::new_v4().simple()),
         };
         let name = "grafikarsa".to_owned();
+        let objects = folder.path().join("s3");
+        let store = match shared().and_then(|shared| shared.weed) {
+            Some(weed) => seaweedfs::start(&weed, &objects, servers.s3, &servers.password).await,
+            None => s3::start(&devstack(), &objects, servers.s3, &servers.password).await,
+        };
         // Durable: these tests kill the server.
         let own = Own {
             postgres: Some(
@@ -95,14 +101,9 @@ impl Stack {
             nats: Some(
                 nats::start(&folder.path().join("nats"), servers.nats, &servers.password).await.expect("NATS starts"),
             ),
-            s3: Some(
-                s3::start(&devstack(), &folder.path().join("s3"), servers.s3, &servers.password)
-                    .await
-                    .expect("the store starts"),
-            ),
+            s3: Some(store.expect("the store starts")),
         };
         postgres::prepare(servers.postgres, &servers.password, &name).await.expect("a database");
-        crate::bucket::create(&folder.path().join("s3"), &name).expect("a bucket");
         let mut stack = Self::assemble(servers, name, own);
         stack.folder = folder;
         for service in SERVICES {
@@ -330,11 +331,9 @@ pub fn http_client() -> reqwest::Client {
 }
 
 #[expect(clippy::disallowed_methods, reason = "not a setting of the product")]
-fn shared() -> Shared {
-    let Ok(text) = std::env::var(VARIABLE) else {
-        panic!("no servers: run the tests through `make test`, or `devstack exec -- cargo nextest run`")
-    };
-    serde_json::from_str(&text).expect("devstack exec and the tests are of the same version")
+fn shared() -> Option<Shared> {
+    let text = std::env::var(VARIABLE).ok()?;
+    Some(serde_json::from_str(&text).expect("devstack exec and the tests are of the same version"))
 }
 
 fn devstack() -> std::path::PathBuf {

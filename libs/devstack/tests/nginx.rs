@@ -66,6 +66,15 @@ impl Stub {
     }
 }
 
+/// Waits until nginx has written its log, which it does every second.
+async fn logged(stack: &Stack, what: &str) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !stack.log("nginx/access").contains(what) {
+        assert!(tokio::time::Instant::now() < deadline, "every request is logged: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+}
+
 /// Sends bytes that no HTTP client would send, and gives the whole answer.
 async fn raw(stack: &Stack, request: &str) -> String {
     let port = stack.nginx().await.port().unwrap();
@@ -200,7 +209,7 @@ async fn what_cannot_be_read_is_400_in_the_envelope_and_its_query_is_not_logged(
     }
     let origin = raw(&stack, &format!("GET / HTTP/1.1\r\nOrigin: {ORIGIN}\r\n\r\n")).await;
     assert!(origin.contains(&format!("\r\nAccess-Control-Allow-Origin: {ORIGIN}\r\n")), "{origin}");
-    assert!(stack.log("nginx/access").contains(" 400 "), "every request is logged");
+    logged(&stack, " 400 ").await;
     for log in ["nginx/access", "nginx/error", "nginx/nginx"] {
         assert!(!stack.log(log).contains("token"), "{log}: {}", stack.log(log));
     }
@@ -226,7 +235,8 @@ async fn queries_are_not_logged_when_something_behind_nginx_fails() {
         "PUT {staging}?X-Amz-Signature=geheim HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 99999999\r\n\r\n"
     );
     assert!(raw(&stack, &large).await.starts_with("HTTP/1.1 413 "));
-    assert!(stack.log("nginx/access").contains("/api/v1/ws 502"));
+    logged(&stack, "/api/v1/ws 502").await;
+    logged(&stack, " 413 ").await;
     for log in ["nginx/access", "nginx/error", "nginx/nginx"] {
         assert!(!stack.log(log).contains("geheim"), "{log}: {}", stack.log(log));
     }

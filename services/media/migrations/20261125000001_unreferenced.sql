@@ -7,4 +7,4 @@ $$;
 -- that something did.
 alter table objects add column look_again_at timestamptz not null default now() + interval '7 days';
 
-create index objects_look_again_idx on objects (look_again_at) where deleted_at is null and kind <> 'chat_image';
+create index objects_look_again_idx on objects (look_again_at) where deleted_at is null;

@@ -14,6 +14,8 @@ mod sweeps;
 mod uploads;
 
 pub use app::{openapi, serve, sweep};
+#[doc(hidden)]
+pub use images::webps;
 pub use settings::Settings;
 pub use sweeps::Step;
 

@@ -117,6 +117,16 @@ impl Store {
             .context("an object cannot be written")
     }
 
+    /// Copies an object within the store; false if there is none.
+    pub(crate) async fn copy(&self, from: &str, to: &str) -> anyhow::Result<bool> {
+        let source = format!("{}/{from}", self.bucket);
+        match self.client.copy_object().bucket(&self.bucket).copy_source(source).key(to).send().await {
+            Ok(_) => Ok(true),
+            Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 404 => Ok(false),
+            Err(error) => Err(anyhow::Error::new(error).context("an object cannot be copied")),
+        }
+    }
+
     /// Removes an object; it is no error if there is none.
     pub(crate) async fn delete(&self, key: &str) -> anyhow::Result<()> {
         match self.client.delete_object().bucket(&self.bucket).key(key).send().await {

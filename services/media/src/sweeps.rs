@@ -217,7 +217,7 @@ async fn hide_unreferenced(app: &AppState, connection: &mut PgConnection) -> any
             "
             select object_key, kind, owner_id, portfolio_id
             from objects
-            where deleted_at is null and kind <> 'chat_image' and look_again_at < now()
+            where deleted_at is null and look_again_at < now()
             order by look_again_at
             limit $1
             ",

@@ -15,19 +15,21 @@ use img_parts::{
 };
 use turbojpeg::{Colorspace, Transform, Transformer};
 
-use super::{BadImage, Format, Header, decode, encode, inspect, orientation};
+use super::{BadImage, Format, Header, decode, encode, inspect, orientation, planes};
 
 /// Larger colour profiles (mostly those of printing presses) are not kept.
 const MAX_ICC: usize = 64 * 1024;
 /// Coefficients beyond this are decoded and encoded again instead of being moved around.
-const MAX_LOSSLESS: u64 = 200 * 1024 * 1024;
+pub(super) const MAX_MOVED: u64 = 100 * 1024 * 1024;
 /// Pixels of all frames of an animation, so that a small file cannot keep a processor busy for minutes.
 const MAX_ANIMATED: u64 = 500_000_000;
 
 /// Chunks of a PNG that make up the picture and its colours.
 const PNG_CHUNKS: [&[u8; 4]; 10] =
     [b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT"];
-/// Chunks of a WebP that do.
+/// Those that make up the pixels.
+const PNG_PIXELS: [&[u8; 4]; 5] = [b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"];
+/// Chunks of a WebP that make up the picture and its colours.
 const WEBP_CHUNKS: [&[u8; 4]; 7] = [b"VP8X", b"ICCP", b"ANIM", b"ANMF", b"ALPH", b"VP8 ", b"VP8L"];
 
 /// The colour profile, without which a photograph of a recent phone looks pale.
@@ -56,15 +58,15 @@ pub(super) fn clean(
         _ if turn != Orientation::NoTransforms => {
             encode::encode(format, &decode::decode(format, bytes, turn, None)?, encode::FULL, icc)
         }
-        Format::Png => png(bytes),
+        Format::Png => png(bytes, icc.is_some()),
         Format::Webp => webp(bytes),
     }
 }
 
 /// Moves the coefficients into place, which loses nothing and writes a new file around them. Where blocks would have to
-/// be cut, or the picture is too large for that, it is encoded again.
+/// be cut, or the picture is too large for that or made for print, it is encoded again.
 fn jpeg(bytes: &Bytes, header: Header, turn: Orientation, icc: Option<Bytes>) -> Result<Bytes, BadImage> {
-    if header.memory <= MAX_LOSSLESS && !is_cmyk(bytes) {
+    if header.moves {
         let mut transform = Transform::op(orientation::operation(turn));
         transform.perfect = true;
         transform.optimize = true;
@@ -72,6 +74,11 @@ fn jpeg(bytes: &Bytes, header: Header, turn: Orientation, icc: Option<Bytes>) ->
         if let Ok(moved) = Transformer::new().and_then(|mut it| it.transform_to_vec(&transform, bytes)) {
             return encode::with_icc_in_jpeg(moved.into(), icc);
         }
+    }
+    if !is_cmyk(bytes)
+        && let Some(turned) = planes::turn(bytes, turn)?
+    {
+        return encode::with_icc_in_jpeg(turned, icc);
     }
     let picture = decode::decode(Format::Jpeg, bytes, turn, None)?;
     encode::encode(Format::Jpeg, &picture, encode::FULL, icc)
@@ -83,11 +90,20 @@ fn is_cmyk(bytes: &[u8]) -> bool {
     header.is_ok_and(|header| matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK))
 }
 
-fn png(bytes: &Bytes) -> Result<Bytes, BadImage> {
+fn png(bytes: &Bytes, keeps_profile: bool) -> Result<Bytes, BadImage> {
+    with_chunks(bytes, |kind| PNG_CHUNKS.contains(&kind) && (keeps_profile || kind != b"iCCP"))
+}
+
+/// The pixels of a PNG alone, for decoders: texts and profiles are packed, and may unfold to any size.
+pub(super) fn bare_png(bytes: &Bytes) -> Result<Bytes, BadImage> {
+    with_chunks(bytes, |kind| PNG_PIXELS.contains(&kind))
+}
+
+fn with_chunks(bytes: &Bytes, wanted: impl Fn(&[u8; 4]) -> bool) -> Result<Bytes, BadImage> {
     let mut png = Png::from_bytes(bytes.clone()).map_err(|_| BadImage::Undecodable)?;
     let end = png.chunks().iter().position(|chunk| &chunk.kind() == b"IEND").ok_or(BadImage::Undecodable)?;
     png.chunks_mut().truncate(end + 1);
-    png.chunks_mut().retain(|chunk| PNG_CHUNKS.contains(&&chunk.kind()));
+    png.chunks_mut().retain(|chunk| wanted(&chunk.kind()));
     Ok(png.encoder().bytes())
 }
 
@@ -112,23 +128,22 @@ fn webp(bytes: &Bytes) -> Result<Bytes, BadImage> {
 /// Frame by frame with its own palette: the animation stays, comments and application data do not.
 fn gif(bytes: &[u8]) -> Result<Bytes, BadImage> {
     let refused = |_| BadImage::Undecodable;
-    let mut options = DecodeOptions::new();
-    options.set_color_output(ColorOutput::Indexed);
-    if let Some(limit) = NonZeroU64::new(inspect::MAX_PIXELS) {
-        options.set_memory_limit(MemoryLimit::Bytes(limit));
+    let mut decoder = gif_decoder(bytes, true)?;
+    let mut pixels = 0;
+    while let Some(frame) = decoder.next_frame_info().map_err(|_| BadImage::Undecodable)? {
+        pixels += u64::from(frame.width) * u64::from(frame.height);
     }
-    let mut decoder = options.read_info(Cursor::new(bytes)).map_err(|_| BadImage::Undecodable)?;
+    if pixels > MAX_ANIMATED {
+        return Err(BadImage::TooLarge);
+    }
+    let mut decoder = gif_decoder(bytes, false)?;
     let palette = decoder.global_palette().unwrap_or_default().to_vec();
     let mut cleaned = Vec::with_capacity(bytes.len());
     let mut encoder = gif::Encoder::new(&mut cleaned, decoder.width(), decoder.height(), &palette).map_err(refused)?;
-    let (mut frames, mut pixels) = (0, 0);
+    let mut frames = 0;
     loop {
         let next = decoder.read_next_frame().map_err(|_| BadImage::Undecodable)?;
         let Some(mut frame) = next.cloned() else { break };
-        pixels += u64::from(frame.width) * u64::from(frame.height);
-        if pixels > MAX_ANIMATED {
-            return Err(BadImage::TooLarge);
-        }
         if frames == 0 && decoder.repeat() != Repeat::Finite(0) {
             encoder.set_repeat(decoder.repeat()).map_err(refused)?;
         }
@@ -139,4 +154,14 @@ fn gif(bytes: &[u8]) -> Result<Bytes, BadImage> {
     }
     drop(encoder);
     if frames == 0 { Err(BadImage::Undecodable) } else { Ok(cleaned.into()) }
+}
+
+fn gif_decoder(bytes: &[u8], only_headers: bool) -> Result<gif::Decoder<Cursor<&[u8]>>, BadImage> {
+    let mut options = DecodeOptions::new();
+    options.set_color_output(ColorOutput::Indexed);
+    options.skip_frame_decoding(only_headers);
+    if let Some(limit) = NonZeroU64::new(inspect::MAX_PIXELS) {
+        options.set_memory_limit(MemoryLimit::Bytes(limit));
+    }
+    options.read_info(Cursor::new(bytes)).map_err(|_| BadImage::Undecodable)
 }

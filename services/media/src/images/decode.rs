@@ -1,28 +1,31 @@
 //! From a file to pixels: 8 bits per channel, RGB or RGBA, the right way up.
 
+use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, RgbImage, metadata::Orientation};
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
-use super::{BadImage, Format, inspect, orientation::is_sideways};
+use super::{
+    BadImage, Format, clean, inspect,
+    orientation::{self, is_sideways},
+};
 
 /// A progressive JPEG with more scans than this is made to waste time.
-const MAX_SCANS: u32 = 100;
+pub(super) const MAX_SCANS: u32 = 100;
 
 /// Decodes the whole picture. A JPEG is scaled down on the way, as far as a width of `at_least` pixels allows.
 pub(super) fn decode(
     format: Format,
-    bytes: &[u8],
+    bytes: &Bytes,
     orientation: Orientation,
     at_least: Option<u32>,
 ) -> Result<DynamicImage, BadImage> {
-    let mut picture = match format {
+    let picture = match format {
         Format::Jpeg => jpeg(bytes, at_least.map(|width| (width, is_sideways(orientation))))?,
-        Format::Png => other(ImageFormat::Png, bytes)?,
+        Format::Png => other(ImageFormat::Png, &clean::bare_png(bytes)?)?,
         Format::Webp => other(ImageFormat::WebP, bytes)?,
         Format::Gif => other(ImageFormat::Gif, bytes)?,
     };
-    picture.apply_orientation(orientation);
-    Ok(picture)
+    orientation::apply(picture, orientation)
 }
 
 fn other(format: ImageFormat, bytes: &[u8]) -> Result<DynamicImage, BadImage> {
@@ -52,7 +55,9 @@ fn jpeg(bytes: &[u8], wanted: Option<(u32, bool)>) -> Result<DynamicImage, BadIm
     decompressor.set_scaling_factor(factor).map_err(|_| BadImage::Undecodable)?;
     let decoded = decompressor.decompress(bytes, Image { pixels: &mut pixels[..], width, pitch, height, format });
     tolerate(decoded)?;
-    let pixels = if is_cmyk { rgb_of_cmyk(&pixels) } else { pixels };
+    if is_cmyk {
+        mix(&mut pixels);
+    }
     let width = u32::try_from(width).map_err(|_| BadImage::TooLarge)?;
     let height = u32::try_from(height).map_err(|_| BadImage::TooLarge)?;
     RgbImage::from_raw(width, height, pixels).map(DynamicImage::ImageRgb8).ok_or(BadImage::Undecodable)
@@ -60,7 +65,7 @@ fn jpeg(bytes: &[u8], wanted: Option<(u32, bool)>) -> Result<DynamicImage, BadIm
 
 /// Some cameras leave a few bytes between the picture and its end mark. The pixels are all there, and the warning
 /// that the library makes of it is no reason to refuse the photograph. A file that was cut off is.
-fn tolerate(decoded: turbojpeg::Result<()>) -> Result<(), BadImage> {
+pub(super) fn tolerate(decoded: turbojpeg::Result<()>) -> Result<(), BadImage> {
     match decoded {
         Ok(()) => Ok(()),
         Err(turbojpeg::Error::TurboJpegError(message)) if message.contains("extraneous bytes") => Ok(()),
@@ -76,12 +81,16 @@ fn smallest_factor(side: usize, wanted: usize) -> ScalingFactor {
         .unwrap_or(ScalingFactor::ONE)
 }
 
-/// Programs for print store the amount of missing ink, so that paper white is 255. Without colour management, which
-/// the preview of a print file can do without.
-fn rgb_of_cmyk(pixels: &[u8]) -> Vec<u8> {
-    let (inks, _) = pixels.as_chunks::<4>();
+/// From inks to RGB, in place. Programs for print store the amount of missing ink, so that paper white is 255. Without
+/// colour management, which the preview of a print file can do without.
+fn mix(pixels: &mut Vec<u8>) {
     let mixed = |ink: u8, black: u8| u8::try_from(u16::from(ink) * u16::from(black) / 255).unwrap_or(u8::MAX);
-    inks.iter().flat_map(|&[c, m, y, k]| [mixed(c, k), mixed(m, k), mixed(y, k)]).collect()
+    let count = pixels.len() / 4;
+    for pixel in 0..count {
+        let [c, m, y, k] = [0, 1, 2, 3].map(|ink| pixels[4 * pixel + ink]);
+        pixels[3 * pixel..3 * pixel + 3].copy_from_slice(&[mixed(c, k), mixed(m, k), mixed(y, k)]);
+    }
+    pixels.truncate(3 * count);
 }
 
 #[cfg(test)]

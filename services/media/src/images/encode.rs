@@ -15,6 +15,9 @@ pub(super) const SCALED: u8 = 82;
 /// Quality of a picture that could not be turned without encoding it again.
 pub(super) const FULL: u8 = 92;
 
+/// Pixels of a JPEG that is worth a second look at its codes.
+const MAX_OPTIMISED: usize = 4_000_000;
+
 /// Encodes with the colour profile that the pixels are meant in.
 pub(super) fn encode(
     format: Format,
@@ -44,7 +47,8 @@ fn jpeg(picture: &DynamicImage, quality: u8) -> Result<Bytes, BadImage> {
     let encoded = Compressor::new().and_then(|mut compressor| {
         compressor.set_quality(i32::from(quality))?;
         compressor.set_subsamp(Subsamp::Sub2x2)?;
-        compressor.set_optimize(true)?;
+        // For optimised codes the library keeps all coefficients, which is too much for the largest.
+        compressor.set_optimize(width * height <= MAX_OPTIMISED)?;
         compressor.compress_to_vec(image)
     });
     encoded.map(Bytes::from).map_err(|_| BadImage::Undecodable)

@@ -8,6 +8,7 @@ mod encode;
 mod inspect;
 mod orientation;
 mod placeholder;
+mod planes;
 pub(crate) mod pool;
 mod variants;
 
@@ -39,7 +40,7 @@ impl Format {
 
 /// Why a picture is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum BadImage {
+pub enum BadImage {
     #[error("a side has more than {MAX_SIDE} pixels, or the picture more than {MAX_PIXELS}")]
     TooLarge,
     #[error("the picture would take too much memory")]
@@ -90,6 +91,21 @@ pub(crate) fn publish(format: Format, bytes: &Bytes, header: Header, widths: &[u
     drop(picture);
     let bytes = clean::clean(format, bytes, header, orientation, icc)?;
     Ok(Published { bytes, width, height, placeholder, variants })
+}
+
+/// The part of a publication that `make bench-media` compares with other programs: from a photograph to WebP of these
+/// widths.
+///
+/// # Errors
+/// The photograph cannot be decoded.
+pub fn webps(jpeg: &Bytes, widths: &[u32]) -> Result<Vec<Bytes>, BadImage> {
+    let needed = widths.iter().copied().max();
+    let picture = decode::decode(Format::Jpeg, jpeg, orientation::read(Format::Jpeg, jpeg), needed)?;
+    let webp = |&width: &u32| {
+        let scaled = variants::resize(&picture, width, height_of(width, &picture))?;
+        encode::encode(Format::Webp, &scaled, encode::SCALED, None)
+    };
+    widths.iter().map(webp).collect()
 }
 
 /// The height that keeps the proportions of `picture` at `width`.

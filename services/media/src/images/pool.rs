@@ -12,7 +12,8 @@ const FILES: u32 = 128 * 1024;
 /// Bytes that may be decoded from them at once, in KiB: 200 MB.
 const DECODED: u32 = 200 * 1024;
 
-/// Lets in as much at once as fits into memory, however many or large the files are.
+/// Lets in as much at once as fits into memory, however many or large the files are, and as many as there are cores: more
+/// would end no sooner and take more memory.
 ///
 /// Whoever reads a file reserves room for it before its first byte, and keeps that until the last one is dropped. Room
 /// for what comes out of it is a reservation of its own: who has it waits for nothing else, so that nobody waits for
@@ -21,6 +22,7 @@ const DECODED: u32 = 200 * 1024;
 pub(crate) struct ImagePool {
     files: Arc<Semaphore>,
     decoded: Arc<Semaphore>,
+    workers: Arc<Semaphore>,
 }
 
 /// Room for one file, until the last clone is dropped.
@@ -29,7 +31,12 @@ pub(crate) struct Room(#[expect(dead_code, reason = "it is held, not read")] Arc
 
 impl ImagePool {
     pub(crate) fn new() -> Self {
-        Self { files: Arc::new(Semaphore::new(FILES as usize)), decoded: Arc::new(Semaphore::new(DECODED as usize)) }
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            files: Arc::new(Semaphore::new(FILES as usize)),
+            decoded: Arc::new(Semaphore::new(DECODED as usize)),
+            workers: Arc::new(Semaphore::new(cores)),
+        }
     }
 
     /// Reserves room for a file of `bytes`.
@@ -52,7 +59,8 @@ impl ImagePool {
         deadline: Instant,
         work: impl FnOnce() -> Result<T, BadImage> + Send + 'static,
     ) -> anyhow::Result<Result<T, BadImage>> {
-        let room = (reserve(&self.decoded, share(memory, DECODED), deadline).await?, file.clone());
+        let decoded = reserve(&self.decoded, share(memory, DECODED), deadline).await?;
+        let room = (decoded, reserve(&self.workers, 1, deadline).await?, file.clone());
         let working = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(room);

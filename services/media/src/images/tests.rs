@@ -4,6 +4,7 @@ use image::{
 };
 use img_parts::webp::WebP;
 use std::io::Cursor;
+use turbojpeg::Subsamp;
 
 use super::*;
 
@@ -47,7 +48,7 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 fn a_real_photograph_is_turned_upright_and_loses_its_position_and_camera() {
     let before = exif::Reader::new().read_from_container(&mut Cursor::new(CAMERA)).unwrap();
     assert!(before.get_field(exif::Tag::GPSLatitude, exif::In::PRIMARY).is_some());
-    assert_eq!(orientation::read(Format::Jpeg, CAMERA), image::metadata::Orientation::Rotate90);
+    assert_eq!(orientation::read(Format::Jpeg, &Bytes::from_static(CAMERA)), image::metadata::Orientation::Rotate90);
 
     let photograph = published(Format::Jpeg, CAMERA, &[320, 640, 1280]).unwrap();
     assert!(exif::Reader::new().read_from_container(&mut Cursor::new(&photograph.bytes[..])).is_err());
@@ -56,7 +57,9 @@ fn a_real_photograph_is_turned_upright_and_loses_its_position_and_camera() {
     }
     assert_eq!((photograph.width, photograph.height), (2448, 2448));
     // The same pixels as the upload's, turned by 90 degrees.
-    let original = decode::decode(Format::Jpeg, CAMERA, image::metadata::Orientation::NoTransforms, None).unwrap();
+    let original =
+        decode::decode(Format::Jpeg, &Bytes::from_static(CAMERA), image::metadata::Orientation::NoTransforms, None)
+            .unwrap();
     let upright = decode::decode(Format::Jpeg, &photograph.bytes, image::metadata::Orientation::NoTransforms, None);
     let (original, upright) = (original.rotate90().into_rgb8(), upright.unwrap().into_rgb8());
     let difference: u64 = original.as_raw().iter().zip(upright.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b))).sum();
@@ -93,6 +96,36 @@ fn every_orientation_is_applied_to_pixels_and_size() {
         assert!(shown.get_pixel(red_at.0, red_at.1).0[0] > 200, "{orientation}");
         assert_eq!(result.variants[0].width, 16);
         assert_eq!(result.variants[0].height, size.1 * 16 / size.0);
+    }
+}
+
+#[test]
+fn a_photograph_too_large_to_be_moved_is_turned_in_its_planes() {
+    // Left is red, above is dark: where both are after each orientation.
+    let corner = |x, y| match (x < 32, y < 16) {
+        (true, true) => Rgb([120, 0, 0]),
+        (true, false) => Rgb([255, 0, 0]),
+        (false, true) => Rgb([0, 0, 120]),
+        (false, false) => Rgb([0, 0, 255]),
+    };
+    let picture = DynamicImage::ImageRgb8(RgbImage::from_fn(64, 32, corner));
+    for format in [Subsamp::Sub2x2, Subsamp::Sub2x1, Subsamp::None, Subsamp::Gray] {
+        let mut compressor = turbojpeg::Compressor::new().unwrap();
+        compressor.set_subsamp(format).unwrap();
+        let pixels = picture.as_bytes();
+        let image = turbojpeg::Image { pixels, width: 64, pitch: 192, height: 32, format: turbojpeg::PixelFormat::RGB };
+        let bytes: Bytes = compressor.compress_to_vec(image).unwrap().into();
+        for number in 1..=8 {
+            let turn = image::metadata::Orientation::from_exif(number).unwrap();
+            let turned = planes::turn(&bytes, turn).unwrap().unwrap();
+            let expected = decode::decode(Format::Jpeg, &bytes, turn, None).unwrap().into_rgb8();
+            let found = decode::decode(Format::Jpeg, &turned, image::metadata::Orientation::NoTransforms, None);
+            let found = found.unwrap().into_rgb8();
+            assert_eq!(found.dimensions(), expected.dimensions());
+            let differences = expected.as_raw().iter().zip(found.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b)));
+            let mean = differences.sum::<u64>() / expected.as_raw().len() as u64;
+            assert!(mean < 6, "{format:?} {number}: {mean}");
+        }
     }
 }
 
@@ -223,13 +256,56 @@ fn bomb(width: u32, height: u32) -> Vec<u8> {
 #[test]
 fn bombs_are_refused_by_their_header() {
     for (width, height) in [(20_000, 20_000), (10_001, 10), (10, 10_001), (8_000, 8_000)] {
-        assert_eq!(header(Format::Png, &bomb(width, height)).unwrap_err(), BadImage::TooLarge, "{width}x{height}");
+        assert_eq!(
+            header(Format::Png, &bomb(width, height).into()).unwrap_err(),
+            BadImage::TooLarge,
+            "{width}x{height}"
+        );
     }
-    assert!(header(Format::Png, &bomb(u32::MAX / 2, 2)).is_err());
-    assert!(header(Format::Png, &bomb(10_000, 5_000)).is_ok());
+    assert!(header(Format::Png, &bomb(u32::MAX / 2, 2).into()).is_err());
+    assert!(header(Format::Png, &bomb(10_000, 5_000).into()).is_ok());
     // And a JPEG: the size stands in its frame header.
     let mut large = jpeg(&two_colours(16, 16));
     let frame = large.windows(2).position(|window| window == [0xff, 0xc0]).unwrap();
     large[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
-    assert_eq!(header(Format::Jpeg, &large).unwrap_err(), BadImage::TooLarge);
+    assert_eq!(header(Format::Jpeg, &large.into()).unwrap_err(), BadImage::TooLarge);
+}
+
+/// Small files of every kind, some with what editors and cameras add.
+fn seeds() -> Vec<(Format, Vec<u8>)> {
+    let picture = DynamicImage::ImageRgba8(RgbaImage::from_fn(40, 30, |x, y| {
+        Rgba([x.to_le_bytes()[0], y.to_le_bytes()[0], 90, 128])
+    }));
+    vec![
+        (Format::Jpeg, with_orientation(&jpeg(&two_colours(67, 35)), 6)),
+        (Format::Jpeg, jpeg(&two_colours(64, 64))),
+        (Format::Png, file(&picture, ImageFormat::Png)),
+        (Format::Png, file(&DynamicImage::ImageLuma8(picture.to_luma8()), ImageFormat::Png)),
+        (Format::Webp, file(&picture, ImageFormat::WebP)),
+        (Format::Webp, encode::encode(Format::Webp, &two_colours(48, 24), 80, None).unwrap().to_vec()),
+        (Format::Gif, file(&picture, ImageFormat::Gif)),
+    ]
+}
+
+proptest::proptest! {
+    /// Whatever happens to a file on its way, it is refused or published, and what is published can be read.
+    #[test]
+    fn damaged_files_never_break_anything(
+        seed in 0..7_usize,
+        changes in proptest::collection::vec((proptest::num::usize::ANY, proptest::num::u8::ANY), 0..6),
+        cut in proptest::option::of(0..100_usize),
+    ) {
+        let (format, mut bytes) = seeds().swap_remove(seed);
+        for (at, value) in changes {
+            let at = at % bytes.len();
+            bytes[at] = value;
+        }
+        if let Some(percent) = cut {
+            bytes.truncate(bytes.len() * percent / 100);
+        }
+        if let Ok(result) = published(format, &bytes, &[16]) {
+            let again = header(format, &result.bytes).unwrap();
+            proptest::prop_assert_eq!((again.width, again.height), (result.width, result.height));
+        }
+    }
 }

@@ -39,19 +39,21 @@ pub(crate) struct Confirmed {
     object_key: String,
     portfolio_id: Option<Uuid>,
     block_id: Option<Uuid>,
+    /// ThumbHash in base64: the blur to show while the picture loads; null for documents.
+    placeholder: Option<String>,
 }
 
 /// An upload as it was promised.
 #[derive(Clone, Debug)]
-pub(super) struct Upload {
-    pub(super) id: Uuid,
-    pub(super) kind: Kind,
-    pub(super) owner_id: Uuid,
-    pub(super) portfolio_id: Option<Uuid>,
-    pub(super) block_id: Option<Uuid>,
-    pub(super) filename: String,
-    pub(super) declared_size: i64,
-    pub(super) object_key: String,
+pub(crate) struct Upload {
+    pub(crate) id: Uuid,
+    pub(crate) kind: Kind,
+    pub(crate) owner_id: Uuid,
+    pub(crate) portfolio_id: Option<Uuid>,
+    pub(crate) block_id: Option<Uuid>,
+    pub(crate) filename: String,
+    pub(crate) declared_size: i64,
+    pub(crate) object_key: String,
 }
 
 /// Looks into what was PUT, publishes it, and tells the others.
@@ -82,13 +84,14 @@ pub(crate) async fn confirm(
         {
             release(&app, upload.id, claim).await;
         }
-        result.map(|()| {
+        result.map(|placeholder| {
             Data::new(Confirmed {
                 kind: upload.kind.as_str(),
                 url: app.url(&upload.object_key),
                 object_key: upload.object_key,
                 portfolio_id: upload.portfolio_id,
                 block_id: upload.block_id,
+                placeholder,
             })
         })
     };
@@ -181,9 +184,16 @@ pub(super) fn late() -> ApiError {
     ApiError::unavailable().because(anyhow!("a confirmation took too long"))
 }
 
-async fn settle(app: &AppState, upload: &Upload, claim: Uuid, user: Uuid, deadline: Instant) -> ApiResult<()> {
+/// Publishes the upload, or refuses it for good. Returns the placeholder.
+async fn settle(
+    app: &AppState,
+    upload: &Upload,
+    claim: Uuid,
+    user: Uuid,
+    deadline: Instant,
+) -> ApiResult<Option<String>> {
     let file = timeout_at(deadline, prepare(app, upload, user, deadline)).await;
-    match file.unwrap_or_else(|_| Err(late().into())) {
+    let placeholder = match file.unwrap_or_else(|_| Err(late().into())) {
         Ok(file) => publish::commit(app, upload, claim, file, deadline).await?,
         Err(Refused::ForNow(error)) => return Err(error),
         Err(Refused::File(error)) => {
@@ -191,9 +201,9 @@ async fn settle(app: &AppState, upload: &Upload, claim: Uuid, user: Uuid, deadli
             remove_staging(app, upload.id);
             return Err(error);
         }
-    }
+    };
     remove_staging(app, upload.id);
-    Ok(())
+    Ok(placeholder)
 }
 
 /// Everything before the commit, which leaves nothing that counts.
@@ -202,7 +212,7 @@ async fn prepare(app: &AppState, upload: &Upload, user: Uuid, deadline: Instant)
         rights::require_edit(app, portfolio, user).await?;
     }
     let file = publish::inspect(app, upload, deadline).await?;
-    publish::write(app, upload, &file).await?;
+    publish::write(app, &upload.object_key, &file).await?;
     Ok(file)
 }
 

@@ -16,9 +16,20 @@ pub(super) fn sniff(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Word and PowerPoint since 2007: archives with a main part.
+/// No honest document of 20 MB unfolds to more.
+const MAX_UNFOLDED: u64 = 512 * 1024 * 1024;
+
+/// Word and PowerPoint since 2007: archives with a main part. Nothing is unpacked here, but what would hurt whoever opens
+/// the document is none.
 fn office_archive(bytes: &[u8]) -> Option<&'static str> {
-    let archive = zip::ZipArchive::new(Cursor::new(bytes)).ok()?;
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).ok()?;
+    let mut unfolded = 0_u64;
+    for index in 0..archive.len() {
+        unfolded = unfolded.saturating_add(archive.by_index_raw(index).ok()?.size());
+    }
+    if unfolded > MAX_UNFOLDED || archive.has_overlapping_entries().unwrap_or(true) {
+        return None;
+    }
     let has = |name| archive.index_for_name(name).is_some();
     // Programs in documents are for nobody's school portfolio.
     if !has("[Content_Types].xml")
@@ -83,6 +94,21 @@ mod tests {
         assert!(sniff(&pptx).unwrap().ends_with("presentationml.presentation"));
         assert_eq!(sniff(&compound("/WordDocument")), Some("application/msword"));
         assert_eq!(sniff(&compound("/PowerPoint Document")), Some("application/vnd.ms-powerpoint"));
+    }
+
+    /// A Word document with another number at `field` of the last entry of its directory.
+    fn patched(field: usize, number: u32) -> Vec<u8> {
+        let mut bytes = archive(&["[Content_Types].xml", "word/document.xml"]);
+        let entry = bytes.windows(4).rposition(|window| window == b"PK\x01\x02").unwrap();
+        bytes[entry + field..entry + field + 4].copy_from_slice(&number.to_le_bytes());
+        bytes
+    }
+
+    #[test]
+    fn archives_that_unfold_to_too_much_are_nothing() {
+        assert!(sniff(&patched(24, 6)).is_some());
+        assert_eq!(sniff(&patched(24, 1 << 30)), None, "the size once unpacked");
+        assert_eq!(sniff(&patched(42, 0)), None, "the same bytes twice");
     }
 
     #[test]

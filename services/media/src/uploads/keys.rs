@@ -4,9 +4,6 @@ use uuid::Uuid;
 
 use super::kinds::{Kind, extension};
 
-/// Written through the internal API only.
-const CHANGELOG: &str = "changelog-images";
-
 /// A key of the one shape there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Key<'a> {
@@ -23,14 +20,14 @@ impl<'a> Key<'a> {
             return None;
         };
         let (id, ending) = name.split_once('.')?;
-        let known = folder == CHANGELOG || Kind::ALL.iter().any(|kind| kind.folder() == folder);
+        let known = Kind::ALL.iter().any(|kind| kind.folder() == folder);
         let plain = !ending.is_empty() && ending.len() <= 4 && ending.bytes().all(|byte| byte.is_ascii_lowercase());
         (known && is_uuid(scope) && is_uuid(id) && plain).then_some(Self { text, folder })
     }
 
-    /// Reads a key that clients may name in requests of their own. Pictures of messages and changelogs go with these.
+    /// Reads a key that clients may name in requests of their own.
     pub(crate) fn parse_named(text: &'a str) -> Option<Self> {
-        Self::parse(text).filter(|key| key.folder != CHANGELOG && key.folder != Kind::ChatImage.folder())
+        Self::parse(text).filter(|key| Kind::ALL.iter().any(|kind| kind.is_named() && kind.folder() == key.folder))
     }
 
     /// Documents follow their portfolio's visibility; pictures are for everybody who knows the key.

@@ -1,4 +1,4 @@
-//! What can be uploaded.
+//! What is stored.
 
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessing
 const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
 const DOCUMENTS: &[&str] = &["application/pdf", "application/msword", DOCX, "application/vnd.ms-powerpoint", PPTX];
 
-/// The `upload_type` of a request.
+/// What an object is for. All but the last are the `upload_type` of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Avatar,
@@ -18,15 +18,34 @@ pub(crate) enum Kind {
     PortfolioImage,
     Document,
     ChatImage,
+    /// Comes from portfolio, not from a browser.
+    ChangelogImage,
 }
 
-/// Nothing that can be uploaded is called so.
+/// Nothing that is stored is called so.
 #[derive(Debug)]
 pub(crate) struct UnknownKind;
 
 impl Kind {
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Avatar, Self::Banner, Self::Thumbnail, Self::PortfolioImage, Self::Document, Self::ChatImage];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Avatar,
+        Self::Banner,
+        Self::Thumbnail,
+        Self::PortfolioImage,
+        Self::Document,
+        Self::ChatImage,
+        Self::ChangelogImage,
+    ];
+
+    /// The kind that an `upload_type` asks for.
+    pub(crate) fn of_upload_type(name: &str) -> Option<Self> {
+        name.parse().ok().filter(|kind| *kind != Self::ChangelogImage)
+    }
+
+    /// True where clients name keys in requests of their own; pictures of messages and changelogs go with these.
+    pub(crate) fn is_named(self) -> bool {
+        !matches!(self, Self::ChatImage | Self::ChangelogImage)
+    }
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -36,6 +55,7 @@ impl Kind {
             Self::PortfolioImage => "portfolio_image",
             Self::Document => "document",
             Self::ChatImage => "chat_image",
+            Self::ChangelogImage => "changelog_image",
         }
     }
 
@@ -48,13 +68,14 @@ impl Kind {
             Self::PortfolioImage => "portfolio-images",
             Self::Document => "documents",
             Self::ChatImage => "chat-images",
+            Self::ChangelogImage => "changelog-images",
         }
     }
 
     pub(crate) fn max_bytes(self) -> i64 {
         match self {
             Self::Avatar | Self::Thumbnail => 5 * MIB,
-            Self::Banner | Self::PortfolioImage | Self::ChatImage => 10 * MIB,
+            Self::Banner | Self::PortfolioImage | Self::ChatImage | Self::ChangelogImage => 10 * MIB,
             Self::Document => 20 * MIB,
         }
     }
@@ -63,7 +84,7 @@ impl Kind {
     pub(crate) fn content_types(self) -> &'static [&'static str] {
         match self {
             Self::Avatar | Self::Thumbnail => STILL,
-            Self::Banner | Self::PortfolioImage | Self::ChatImage => IMAGES,
+            Self::Banner | Self::PortfolioImage | Self::ChatImage | Self::ChangelogImage => IMAGES,
             Self::Document => DOCUMENTS,
         }
     }
@@ -121,10 +142,11 @@ mod tests {
             ("document", 20_971_520, 5),
             ("chat_image", 10_485_760, 4),
         ] {
-            let kind: Kind = kind.parse().unwrap();
+            let kind = Kind::of_upload_type(kind).unwrap();
             assert_eq!((kind.max_bytes(), kind.content_types().len()), (bytes, types));
         }
-        assert!("changelog_image".parse::<Kind>().is_err());
+        assert_eq!(Kind::of_upload_type("changelog_image"), None);
+        assert!("changelog".parse::<Kind>().is_err());
     }
 
     #[test]

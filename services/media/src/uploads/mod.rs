@@ -1,10 +1,10 @@
 //! From the promise of a file to its publication and its end: presign, the browser's PUT, confirm, delete.
 
-mod confirm;
 mod contents;
 mod presign;
 mod view;
 
+pub(crate) mod confirm;
 pub(crate) mod delete;
 pub(crate) mod keys;
 pub(crate) mod kinds;

@@ -99,7 +99,7 @@ pub(crate) async fn presign(
 
 fn check(request: PresignRequest) -> ApiResult<Wanted> {
     let mut errors = FieldErrors::new();
-    let kind = request.upload_type.as_deref().and_then(|name| name.trim().parse::<Kind>().ok());
+    let kind = request.upload_type.as_deref().and_then(|name| Kind::of_upload_type(name.trim()));
     if kind.is_none() {
         errors.add("upload_type", "Jenis unggahan tidak dikenal");
     }

@@ -28,11 +28,13 @@ const APPLIED: Duration = Duration::from_secs(2);
 
 /// A file that may be published.
 #[derive(Debug)]
-pub(super) struct Inspected {
-    content_type: &'static str,
-    bytes: Bytes,
-    size: Option<(u32, u32)>,
-    placeholder: Option<String>,
+pub(crate) struct Inspected {
+    pub(crate) content_type: &'static str,
+    pub(crate) bytes: Bytes,
+    /// Width and height.
+    pub(crate) size: Option<(u32, u32)>,
+    /// ThumbHash in base64.
+    pub(crate) placeholder: Option<String>,
     variants: Vec<Rendering>,
     /// For as long as the bytes are held.
     #[expect(dead_code, reason = "it is held, not read")]
@@ -40,7 +42,7 @@ pub(super) struct Inspected {
 }
 
 /// Why a file is not published.
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// It never will be.
     File(ApiError),
     /// It may be tried again.
@@ -62,8 +64,8 @@ impl From<anyhow::Error> for Refused {
 /// An archive's list of contents takes several times its bytes when it is read.
 const TIMES_ARCHIVE: u64 = 8;
 
-/// Checks size, type and picture. The bytes that were checked are the ones that are published: another PUT of the same
-/// URL meanwhile changes nothing.
+/// Checks size, type and picture of what was PUT. The bytes that were checked are the ones that are published: another
+/// PUT of the same URL meanwhile changes nothing.
 pub(super) async fn inspect(app: &AppState, upload: &Upload, deadline: Instant) -> Result<Inspected, Refused> {
     let declared = u64::try_from(upload.declared_size).unwrap_or(0);
     let room = app.images.room(declared, deadline).await?;
@@ -79,15 +81,26 @@ pub(super) async fn inspect(app: &AppState, upload: &Upload, deadline: Instant) 
     if object.size < declared {
         return Err(invalid("File tidak terunggah seluruhnya"));
     }
-    let bytes = object.collect().await?;
-    let found = if upload.kind == Kind::Document {
+    look_into(app, upload.kind, object.collect().await?, room, deadline).await
+}
+
+/// Checks that the bytes are of a type for `kind`, and makes of them what is published.
+pub(crate) async fn look_into(
+    app: &AppState,
+    kind: Kind,
+    bytes: Bytes,
+    room: Room,
+    deadline: Instant,
+) -> Result<Inspected, Refused> {
+    let size = bytes.len() as u64;
+    let found = if kind == Kind::Document {
         let file = bytes.clone();
         let work = move || Ok(contents::sniff(&file));
-        app.images.run(TIMES_ARCHIVE * declared, &room, deadline, work).await?.map_err(refused)?
+        app.images.run(TIMES_ARCHIVE * size, &room, deadline, work).await?.map_err(refused)?
     } else {
         contents::sniff(&bytes)
     };
-    let found = found.filter(|found| upload.kind.content_types().contains(found));
+    let found = found.filter(|found| kind.content_types().contains(found));
     let Some(content_type) = found else {
         let message = "Isi file bukan tipe yang diperbolehkan";
         return Err(Refused::File(ApiError::bad_request("INVALID_CONTENT_TYPE", message)));
@@ -96,10 +109,10 @@ pub(super) async fn inspect(app: &AppState, upload: &Upload, deadline: Instant) 
         return Ok(Inspected { content_type, bytes, size: None, placeholder: None, variants: Vec::new(), room });
     };
     let header = images::header(format, &bytes).map_err(refused)?;
-    let widths = upload.kind.variant_widths();
+    let widths = kind.variant_widths();
     let work = move || images::publish(format, &bytes, header, widths);
     // The cleaned copy is as large as the file.
-    let picture = app.images.run(header.memory + declared, &room, deadline, work).await?.map_err(refused)?;
+    let picture = app.images.run(header.memory + size, &room, deadline, work).await?.map_err(refused)?;
     Ok(Inspected {
         content_type,
         bytes: picture.bytes,
@@ -123,9 +136,9 @@ fn invalid(message: &'static str) -> Refused {
 }
 
 /// Writes the objects. Until the commit nobody can see them, and a repetition writes the same ones again.
-pub(super) async fn write(app: &AppState, upload: &Upload, file: &Inspected) -> anyhow::Result<()> {
-    let picture = app.store.put(&upload.object_key, file.content_type, file.bytes.clone());
-    let renderings = file.variants.iter().map(|it| write_variant(app, &upload.object_key, file.content_type, it));
+pub(crate) async fn write(app: &AppState, object_key: &str, file: &Inspected) -> anyhow::Result<()> {
+    let picture = app.store.put(object_key, file.content_type, file.bytes.clone());
+    let renderings = file.variants.iter().map(|it| write_variant(app, object_key, file.content_type, it));
     try_join(picture, try_join_all(renderings)).await.map(drop)
 }
 
@@ -150,9 +163,7 @@ pub(super) async fn commit(
     claim: Uuid,
     file: Inspected,
     deadline: Instant,
-) -> ApiResult<()> {
-    let size = i64::try_from(file.bytes.len()).map_err(ApiError::internal)?;
-    let etag = etag(&file.bytes);
+) -> ApiResult<Option<String>> {
     let mut tx = app.db.begin().await?;
     let won = sqlx::query!(
         "
@@ -172,6 +183,33 @@ pub(super) async fn commit(
     if won == 0 {
         return Err(already_confirmed());
     }
+    insert(&mut tx, upload, &file).await?;
+    let event = outbox::append(&mut tx, &announcement(app, upload, &file), upload.id, 1).await?;
+    // Before the commit, or the signal could come before anybody listens.
+    let applied = app.bus.await_applied(event).await.map_err(|error| ApiError::unavailable().because(error))?;
+    if Instant::now() >= deadline {
+        return Err(late());
+    }
+    tx.commit().await?;
+    tracing::info!(
+        upload = %upload.id, kind = upload.kind.as_str(), content_type = file.content_type,
+        size = file.bytes.len(), "an upload was published"
+    );
+    let placeholder = file.placeholder.clone();
+    // Others may need the room more than this wait does.
+    drop(file);
+    if !applied.wait(APPLIED).await {
+        tracing::warn!(upload = %upload.id, "portfolio has not applied the upload yet");
+    }
+    Ok(placeholder)
+}
+
+/// The rows of what was written: from the commit on it is served.
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    upload: &Upload,
+    file: &Inspected,
+) -> Result<(), sqlx::Error> {
     let side = |pick: fn((u32, u32)) -> u32| file.size.map(pick).and_then(|side| i32::try_from(side).ok());
     sqlx::query!(
         "
@@ -187,33 +225,17 @@ pub(super) async fn commit(
         upload.portfolio_id,
         upload.block_id,
         file.content_type,
-        size,
-        etag,
+        size(&file.bytes),
+        etag(&file.bytes),
         side(|(width, _)| width),
         side(|(_, height)| height),
         file.placeholder,
         upload.filename,
     )
-    .execute(&mut *tx)
+    .execute(&mut *connection)
     .await?;
     for variant in &file.variants {
-        insert_variant(&mut tx, &upload.object_key, variant).await?;
-    }
-    let event = outbox::append(&mut tx, &announcement(app, upload, &file, size), upload.id, 1).await?;
-    // Before the commit, or the signal could come before anybody listens.
-    let applied = app.bus.await_applied(event).await.map_err(|error| ApiError::unavailable().because(error))?;
-    if Instant::now() >= deadline {
-        return Err(late());
-    }
-    tx.commit().await?;
-    tracing::info!(
-        upload = %upload.id, kind = upload.kind.as_str(), content_type = file.content_type, size,
-        "an upload was published"
-    );
-    // Others may need the room more than this wait does.
-    drop(file);
-    if !applied.wait(APPLIED).await {
-        tracing::warn!(upload = %upload.id, "portfolio has not applied the upload yet");
+        insert_variant(connection, &upload.object_key, variant).await?;
     }
     Ok(())
 }
@@ -258,7 +280,7 @@ pub(crate) fn etag(bytes: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(bytes)[..16])
 }
 
-fn announcement(app: &AppState, upload: &Upload, file: &Inspected, size: i64) -> UploadConfirmed {
+fn announcement(app: &AppState, upload: &Upload, file: &Inspected) -> UploadConfirmed {
     let (width, height) = file.size.unwrap_or_default();
     UploadConfirmed {
         upload_id: upload.id.to_string(),
@@ -269,7 +291,7 @@ fn announcement(app: &AppState, upload: &Upload, file: &Inspected, size: i64) ->
         object_key: upload.object_key.clone(),
         url: app.url(&upload.object_key),
         content_type: file.content_type.to_owned(),
-        size,
+        size: size(&file.bytes),
         width,
         height,
         placeholder: file.placeholder.clone().unwrap_or_default(),

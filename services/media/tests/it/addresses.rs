@@ -121,7 +121,7 @@ async fn an_address_does_not_read_or_remove() {
         let answer = app.http.request(method.clone(), &promise.url).send().await.unwrap();
         assert_eq!(answer.status(), 404, "{method}");
     }
-    assert!(app.is_in_store(&format!("staging/{}", promise.id)));
+    assert!(app.is_in_store(&format!("staging/{}", promise.id)).await);
 }
 
 /// What media would have signed for this promise some time ago.

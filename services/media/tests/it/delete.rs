@@ -45,7 +45,7 @@ async fn a_picture_of_a_person_is_gone_and_shown_nowhere_before_the_answer() {
         assert_eq!((stored.status, stored.header("cache-control")), (404, "no-store"));
         assert_eq!(delete(&app, &siti, &key).await.error(), (404, "OBJECT_NOT_FOUND"));
         eventually("its bytes are removed", async || {
-            !app.is_in_store(&key) && !app.is_in_store(&format!("variants/64/{key}"))
+            !app.is_in_store(&key).await && !app.is_in_store(&format!("variants/64/{key}")).await
         })
         .await;
     }
@@ -140,7 +140,7 @@ async fn what_a_block_shows_stays_until_the_block_is_gone() {
         for who in [&siti, &app.admin] {
             assert_eq!(delete(&app, who, key).await.error(), (409, "OBJECT_IN_USE"));
         }
-        assert!(app.is_in_store(key));
+        assert!(app.is_in_store(key).await);
         let path = format!("/api/v1/portfolios/{portfolio}/blocks/{}", block.body["data"]["id"].as_str().unwrap());
         assert_eq!(app.door(Method::DELETE, &path, Some(&siti)).send().await.status, 200);
         assert_eq!(delete(&app, &siti, key).await.status, 200);

@@ -9,11 +9,15 @@
 
 mod addresses;
 mod bad_files;
+mod changelogs;
 mod confirm;
 mod delete;
 mod documents;
 mod failures;
 mod files;
+mod gifts;
+mod hostile;
+mod interruptions;
 mod presign;
 mod storage;
 mod support;

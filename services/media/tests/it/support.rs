@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use aws_sdk_s3::{
+    config::{BehaviorVersion, Credentials, Region},
+    presigning::PresigningConfig,
+};
 use bytes::Bytes;
-use grafikarsa_devstack::testing::{ADMIN, Running, Shared, Stack, VARIABLE, http_client};
-use reqwest::{Method, RequestBuilder, header};
+use grafikarsa_devstack::testing::{ADMIN, Running, Stack, http_client};
+use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use tokio::{
@@ -89,7 +93,7 @@ impl TestApp {
         person
     }
 
-    async fn login(&self, username: &str, password: &str) -> Person {
+    pub async fn login(&self, username: &str, password: &str) -> Person {
         let body = json!({ "username": username, "password": password });
         let answer = self.door(Method::POST, "/api/v1/auth/login", None).json(&body).send().await;
         assert_eq!(answer.status, 200, "{answer:?}");
@@ -133,6 +137,12 @@ impl TestApp {
         Call::of(self.http.request(method, self.media.public_url().join(path).unwrap()), who)
     }
 
+    /// A request as another service makes it.
+    pub fn internal(&self, method: Method, path: &str) -> Call {
+        let token = &self.stack.env_of("media")["INTERNAL_API_TOKEN"];
+        Call(self.http.request(method, self.media.internal_url().join(path).unwrap()).bearer_auth(token))
+    }
+
     pub async fn presign(&self, who: &Person, body: &Value) -> Answer {
         self.media(Method::POST, "/api/v1/uploads/presign", Some(who)).json(body).send().await
     }
@@ -158,8 +168,13 @@ impl TestApp {
     }
 
     pub async fn confirm(&self, who: &Person, promise: &Promise) -> Answer {
+        self.try_confirm(who, promise).await.expect("an answer")
+    }
+
+    /// `None` when nobody answers.
+    pub async fn try_confirm(&self, who: &Person, promise: &Promise) -> Option<Answer> {
         let body = json!({ "upload_id": promise.id, "object_key": promise.key });
-        self.media(Method::POST, "/api/v1/uploads/confirm", Some(who)).json(&body).send().await
+        self.media(Method::POST, "/api/v1/uploads/confirm", Some(who)).json(&body).try_send().await
     }
 
     /// Promise, PUT and confirmation of a good file.
@@ -205,9 +220,27 @@ impl TestApp {
     }
 
     /// Whether the store holds bytes under this key, whatever the database says.
-    pub fn is_in_store(&self, key: &str) -> bool {
-        let shared: Shared = serde_json::from_str(&std::env::var(VARIABLE).unwrap()).unwrap();
-        shared.store.join("objects").join(&self.stack.installation.bucket).join(key).exists()
+    pub async fn is_in_store(&self, key: &str) -> bool {
+        let head = self.signer("S3_ENDPOINT").head_object().bucket(&self.stack.installation.bucket).key(key);
+        let head = head.presigned(PresigningConfig::expires_in(PATIENCE).unwrap()).await.unwrap();
+        let status = self.http.head(head.uri()).send().await.expect("an answer").status();
+        assert!(status == StatusCode::OK || status == StatusCode::NOT_FOUND, "{key}: {status}");
+        status == StatusCode::OK
+    }
+
+    /// Signs for the store under the address of this setting, with media's own credentials.
+    pub fn signer(&self, endpoint: &str) -> aws_sdk_s3::Client {
+        let env = self.stack.env_of("media");
+        let credentials =
+            Credentials::new(&env["S3_ACCESS_KEY_ID"], &env["S3_SECRET_ACCESS_KEY"], None, None, "settings");
+        let config = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(&env[endpoint])
+            .region(Region::new("us-east-1"))
+            .credentials_provider(credentials)
+            .force_path_style(true)
+            .build();
+        aws_sdk_s3::Client::from_conf(config)
     }
 
     /// Runs the service's program with these arguments; its outcome and what it says of errors.
@@ -288,15 +321,24 @@ impl Call {
         Self(self.0.header(name, value))
     }
 
+    pub fn body(self, bytes: Vec<u8>) -> Self {
+        Self(self.0.body(bytes))
+    }
+
     pub fn json(self, body: &Value) -> Self {
         Self(self.0.json(body))
     }
 
     pub async fn send(self) -> Answer {
-        let response = self.0.send().await.expect("an answer");
+        self.try_send().await.expect("an answer")
+    }
+
+    /// `None` when nobody answers.
+    pub async fn try_send(self) -> Option<Answer> {
+        let response = self.0.send().await.ok()?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.expect("a body");
-        Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
+        let text = response.text().await.ok()?;
+        Some(Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) })
     }
 }
 

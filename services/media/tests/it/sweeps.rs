@@ -49,7 +49,7 @@ async fn what_nothing_refers_to_goes_after_its_days() {
     app.sweep("unreferenced").await;
     assert!(exists(&used).await && exists(&of_a_message).await && !exists(&unused).await);
     app.sweep("objects").await;
-    assert!(!app.is_in_store(&unused) && app.is_in_store(&used));
+    assert!(!app.is_in_store(&unused).await && app.is_in_store(&used).await);
     assert_eq!(app.count("select count(*) from outbox where event_type = 'object.deleted'").await, 4);
     let me = app.door(Method::GET, "/api/v1/me", Some(&siti)).send().await;
     assert!(me.body["data"]["avatar_url"].as_str().unwrap().ends_with(&pictures[0].1));
@@ -105,11 +105,11 @@ async fn what_nobody_needs_is_removed_and_what_cannot_be_holds_nothing_up() {
         // A rendering that the database knows, and one whose maker died too early.
         assert_eq!(app.storage(&format!("{}?w=64", promise.key)).await.status, 200);
         assert_eq!(app.storage(&format!("{}?w=128", promise.key)).await.status, 200);
-        assert!(app.is_in_store(&format!("variants/128/{}", promise.key)));
+        assert!(app.is_in_store(&format!("variants/128/{}", promise.key)).await);
         keys.push(promise.key);
         let promise = app.promise(&siti, "banner", "image/png", bytes.len(), None).await;
         assert_eq!(app.put(&promise, &bytes).await, 200);
-        assert!(app.is_in_store(&format!("staging/{}", promise.id)));
+        assert!(app.is_in_store(&format!("staging/{}", promise.id)).await);
         promises.push(promise);
     }
     // The oldest of each kind is the one that fails, and so does a whole step before them.
@@ -153,11 +153,11 @@ async fn what_nobody_needs_is_removed_and_what_cannot_be_holds_nothing_up() {
     .await;
     for key in &keys[1..] {
         for gone in [key.clone(), format!("variants/64/{key}"), format!("variants/128/{key}")] {
-            assert!(!app.is_in_store(&gone), "{gone}");
+            assert!(!app.is_in_store(&gone).await, "{gone}");
         }
     }
     for promise in &promises[1..] {
-        assert!(!app.is_in_store(&format!("staging/{}", promise.id)));
+        assert!(!app.is_in_store(&format!("staging/{}", promise.id)).await);
     }
     assert_eq!(app.count("select count(*) from uploads where state = 'issued'").await, 1, "the step that failed");
     let log = app.stack.log("media");

@@ -144,10 +144,10 @@ async fn a_rendering_does_not_outlive_an_object_that_is_deleted_meanwhile() {
     let path = format!("{key}?w=64");
     let (scaled, ()) = tokio::join!(app.storage(&path), async {
         app.somebody_waits_for_a_lock().await;
-        assert!(app.is_in_store(&format!("variants/64/{key}")));
+        assert!(app.is_in_store(&format!("variants/64/{key}")).await);
         tx.commit().await.unwrap();
     });
     assert_eq!((scaled.status, scaled.header("cache-control")), (404, "no-store"));
     assert_eq!(app.count("select count(*) from variants").await, 0);
-    assert!(!app.is_in_store(&format!("variants/64/{key}")));
+    assert!(!app.is_in_store(&format!("variants/64/{key}")).await);
 }

@@ -1,22 +1,12 @@
-//! What portfolio asks synchronously.
-
-use axum::{
-    Router,
-    extract::{Path, State},
-    routing::get,
-};
+use axum::extract::{Path, State};
 use grafikarsa_http::{ApiError, ApiResult, Data};
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::{app::AppState, uploads::keys::Key};
 
-pub(crate) fn router() -> Router<AppState> {
-    Router::new().route("/internal/objects/{*object_key}", get(object))
-}
-
 #[derive(Debug, Serialize)]
-struct Object {
+pub(super) struct Object {
     object_key: String,
     kind: String,
     owner_id: Uuid,
@@ -25,7 +15,7 @@ struct Object {
 }
 
 /// A published object: clients use its address right after the confirmation, sometimes before the event arrives.
-async fn object(State(app): State<AppState>, Path(object_key): Path<String>) -> ApiResult<Data<Object>> {
+pub(super) async fn object(State(app): State<AppState>, Path(object_key): Path<String>) -> ApiResult<Data<Object>> {
     let not_found = || ApiError::not_found("OBJECT_NOT_FOUND", "File tidak ditemukan");
     let key = Key::parse(&object_key).ok_or_else(not_found)?;
     let object = sqlx::query_as!(

@@ -1,0 +1,88 @@
+//! Pictures of changelogs, which portfolio hands over.
+
+use image::ImageFormat;
+use reqwest::Method;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    files,
+    support::{Answer, TestApp},
+};
+
+async fn store(app: &TestApp, changelog: Uuid, bytes: Vec<u8>) -> Answer {
+    app.internal(Method::POST, &format!("/internal/changelogs/{changelog}/images")).body(bytes).send().await
+}
+
+#[tokio::test]
+async fn a_picture_is_stored_as_what_it_is_and_served_to_everybody() {
+    let app = TestApp::spawn().await;
+    let changelog = Uuid::now_v7();
+    for (format, mime) in
+        [(ImageFormat::Png, "image/png"), (ImageFormat::WebP, "image/webp"), (ImageFormat::Gif, "image/gif")]
+    {
+        let stored = store(&app, changelog, files::picture(80, 40, format)).await;
+        assert_eq!(stored.status, 200, "{stored:?}");
+        let data = &stored.body["data"];
+        let key = data["object_key"].as_str().unwrap();
+        assert!(key.starts_with(&format!("changelog-images/{changelog}/")), "{key}");
+        assert!(data["url"].as_str().unwrap().ends_with(key));
+        assert_eq!((&data["width"], &data["height"], &data["content_type"]), (&json!(80), &json!(40), &json!(mime)));
+        assert_ne!(data["placeholder"], Value::String(String::new()));
+        assert_eq!(app.storage(key).await.header("content-type"), mime);
+        // They go with their changelog, not by the route of uploads.
+        let path = format!("/api/v1/uploads/{key}");
+        let refused = app.media(Method::DELETE, &path, Some(&app.admin)).send().await;
+        assert_eq!(refused.error(), (400, "VALIDATION_ERROR"));
+    }
+    let camera = store(&app, changelog, files::CAMERA.to_vec()).await;
+    let key = camera.body["data"]["object_key"].as_str().unwrap();
+    let shown = app.storage(key).await;
+    assert!(!shown.bytes.windows(4).any(|window| window == b"Exif"), "the position is gone");
+}
+
+#[tokio::test]
+async fn what_is_no_picture_is_refused_and_leaves_nothing() {
+    let app = TestApp::spawn().await;
+    let changelog = Uuid::now_v7();
+    let svg = b"<svg xmlns=\"http://www.w3.org/2000/svg\" onload=\"alert(1)\"/>".to_vec();
+    let mut torn = files::png(300, 300);
+    torn.truncate(torn.len() / 2);
+    for (bytes, code) in [
+        (svg, "INVALID_CONTENT_TYPE"),
+        (files::PDF.to_vec(), "INVALID_CONTENT_TYPE"),
+        (Vec::new(), "VALIDATION_ERROR"),
+        (torn, "INVALID_FILE"),
+        (files::bomb(), "INVALID_FILE"),
+        (vec![0; 10 * 1024 * 1024 + 1], "FILE_TOO_LARGE"),
+    ] {
+        assert_eq!(store(&app, changelog, bytes).await.error(), (400, code));
+    }
+    for table in ["select count(*) from objects", "select count(*) from uploads"] {
+        assert_eq!(app.count(table).await, 0, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_other_services_can_store_one() {
+    let app = TestApp::spawn().await;
+    let path = format!("/internal/changelogs/{}/images", Uuid::now_v7());
+    let url = app.media.internal_url().join(&path).unwrap();
+    let answer = app.http.post(url).bearer_auth(&app.admin.token).body(files::png(8, 8)).send().await.unwrap();
+    assert_eq!(answer.status(), 401);
+    assert_eq!(app.door(Method::POST, &path, Some(&app.admin)).send().await.status, 404);
+    // Nobody is promised a place for one, either.
+    let wish =
+        json!({ "upload_type": "changelog_image", "filename": "x", "content_type": "image/png", "file_size": 9 });
+    assert_eq!(app.presign(&app.admin, &wish).await.fields(), ["upload_type"]);
+}
+
+#[tokio::test]
+async fn a_sweep_leaves_them_until_their_changelog_lets_go() {
+    let app = TestApp::spawn().await;
+    let stored = store(&app, Uuid::now_v7(), files::png(80, 40)).await;
+    app.sql("update objects set look_again_at = now() - interval '1 minute'").await;
+    app.sweep("unreferenced").await;
+    let key = stored.body["data"]["object_key"].as_str().unwrap();
+    assert_eq!(app.storage(key).await.status, 200);
+}
