@@ -27,10 +27,7 @@ pub async fn append<E: Event>(
     aggregate: Uuid,
     version: i64,
 ) -> Result<Uuid, sqlx::Error> {
-    let payload = event.encode_to_vec();
-    if payload.len() > MAX_PAYLOAD {
-        return Err(sqlx::Error::Encode(format!("{} has {} bytes", E::NAME, payload.len()).into()));
-    }
+    let payload = encode(event)?;
     let id = Uuid::now_v7();
     // The notification is part of the transaction: it goes out at the commit, or never.
     sqlx::query(
@@ -51,6 +48,49 @@ pub async fn append<E: Event>(
     .execute(connection)
     .await?;
     Ok(id)
+}
+
+/// Does the same for many events, each with its aggregate and version, in one statement.
+///
+/// # Errors
+/// Those of [`append`]; then none is stored.
+pub async fn append_all<E: Event>(connection: &mut PgConnection, events: &[(E, Uuid, i64)]) -> Result<(), sqlx::Error> {
+    let mut payloads = Vec::with_capacity(events.len());
+    for (event, ..) in events {
+        payloads.push(encode(event)?);
+    }
+    let ids: Vec<Uuid> = events.iter().map(|_| Uuid::now_v7()).collect();
+    let (aggregates, versions): (Vec<Uuid>, Vec<i64>) =
+        events.iter().map(|&(_, aggregate, version)| (aggregate, version)).unzip();
+    sqlx::query(
+        "with event as (
+             insert into outbox (id, subject, event_type, aggregate_id, aggregate_version, payload, traceparent)
+             select id, $1, $2, aggregate_id, aggregate_version, payload, $3
+             from unnest($4::uuid[], $5::uuid[], $6::bigint[], $7::bytea[]) with ordinality
+                 as told (id, aggregate_id, aggregate_version, payload, place)
+             order by place
+             returning 1
+         )
+         select pg_notify('outbox_' || current_schema(), '') where exists (select from event)",
+    )
+    .bind(subject::<E>())
+    .bind(E::NAME)
+    .bind(current_traceparent())
+    .bind(ids)
+    .bind(aggregates)
+    .bind(versions)
+    .bind(payloads)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+fn encode<E: Event>(event: &E) -> Result<Vec<u8>, sqlx::Error> {
+    let payload = event.encode_to_vec();
+    if payload.len() > MAX_PAYLOAD {
+        return Err(sqlx::Error::Encode(format!("{} has {} bytes", E::NAME, payload.len()).into()));
+    }
+    Ok(payload)
 }
 
 /// Publishes again, in order, what was published since `since`; returns how many events. For a consumer whose database

@@ -90,6 +90,7 @@ pub struct InternalClient {
     http: reqwest::Client,
     base: Url,
     token: Arc<Secret>,
+    deadline: Duration,
 }
 
 #[derive(Deserialize)]
@@ -116,13 +117,18 @@ impl InternalClient {
     pub fn new(base: Url, token: &Secret, deadline: Duration) -> anyhow::Result<Self> {
         install_crypto();
         let http = reqwest::Client::builder()
-            .timeout(deadline)
             .connect_timeout(Duration::from_secs(1))
             .pool_idle_timeout(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()?;
-        Ok(Self { http, base, token: Arc::new(token.clone()) })
+        Ok(Self { http, base, token: Arc::new(token.clone()), deadline })
+    }
+
+    /// The same client with another deadline, for a command that takes longer than others.
+    #[must_use]
+    pub fn within(&self, deadline: Duration) -> Self {
+        Self { deadline, ..self.clone() }
     }
 
     /// GET; `path` begins with `/internal/`. Tried once more when the connection fails, for it changes nothing.
@@ -151,7 +157,7 @@ impl InternalClient {
         body: Option<&B>,
     ) -> Result<T, InternalError> {
         let url = self.base.join(path).map_err(|error| InternalError::Unreadable(error.into()))?;
-        let mut request = self.http.request(method, url).bearer_auth(self.token.expose());
+        let mut request = self.http.request(method, url).timeout(self.deadline).bearer_auth(self.token.expose());
         if let Some(body) = body {
             request = request.json(body);
         }

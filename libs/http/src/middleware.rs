@@ -29,15 +29,24 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Bodies of routes that set no limit of their own.
 const BODY_LIMIT: usize = 1024 * 1024;
-/// A request that takes longer is answered with 503; routes that need more are served as `slow`.
+/// A request that takes longer is answered with 503; routes that need more are named by `Service::slow`.
 const TIME_LIMIT: Duration = Duration::from_secs(30);
 
+/// Routes with a time limit of their own.
+pub(crate) type SlowRoutes = Vec<(&'static str, Duration)>;
+
 /// The layers of the routes under `/api/v1`.
-pub(crate) fn api(router: Router, settings: &HttpSettings, verifier: Verifier, limit: Arc<GeneralLimit>) -> Router {
+pub(crate) fn api(
+    router: Router,
+    settings: &HttpSettings,
+    verifier: Verifier,
+    limit: Arc<GeneralLimit>,
+    slow: SlowRoutes,
+) -> Router {
     router
         .fallback(unknown_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn(time_limit))
+        .layer(from_fn_with_state(Arc::new(slow), time_limit))
         // Panics and refusals of the limit are answers of the API, too: `no_store` and CORS lie around them.
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state((verifier, limit), identify))
@@ -113,8 +122,10 @@ async fn no_store(request: Request, next: Next) -> Response {
     response
 }
 
-async fn time_limit(request: Request, next: Next) -> Response {
-    match tokio::time::timeout(TIME_LIMIT, next.run(request)).await {
+async fn time_limit(State(slow): State<Arc<SlowRoutes>>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("", MatchedPath::as_str);
+    let limit = slow.iter().find(|(path, _)| *path == route).map_or(TIME_LIMIT, |&(_, limit)| limit);
+    match tokio::time::timeout(limit, next.run(request)).await {
         Ok(response) => response,
         Err(late) => ApiError::unavailable().because(late).into_response(),
     }

@@ -53,6 +53,7 @@ pub struct Service {
     settings: HttpSettings,
     verifier: Verifier,
     api: Router,
+    slow: middleware::SlowRoutes,
     open: Router,
     internal: Router,
     checks: Vec<(&'static str, Readiness)>,
@@ -69,6 +70,7 @@ impl Service {
             settings,
             verifier,
             api: Router::new(),
+            slow: Vec::new(),
             open: Router::new(),
             internal: Router::new(),
             checks: Vec::new(),
@@ -82,6 +84,14 @@ impl Service {
     #[must_use]
     pub fn api(mut self, router: Router) -> Self {
         self.api = self.api.merge(router);
+        self
+    }
+
+    /// Lets the requests of one route under `/api/v1`, such as `/api/v1/admin/import/students`, take this long instead
+    /// of the 30 s that are every other route's.
+    #[must_use]
+    pub fn slow(mut self, path: &'static str, limit: Duration) -> Self {
+        self.slow.push((path, limit));
         self
     }
 
@@ -140,11 +150,11 @@ impl Service {
     /// # Errors
     /// A port cannot be bound.
     pub async fn serve(self, shutdown: CancellationToken) -> anyhow::Result<()> {
-        let Self { name, settings, verifier, api, open, internal, checks, conditions, finally, drain } = self;
+        let Self { name, settings, verifier, api, slow, open, internal, checks, conditions, finally, drain } = self;
         let draining = Arc::new(AtomicBool::new(false));
         let limit = Arc::new(GeneralLimit::new(&settings));
         tokio::spawn(shutdown.clone().run_until_cancelled_owned(sweep(limit.clone())));
-        let api = middleware::api(api, &settings, verifier, limit);
+        let api = middleware::api(api, &settings, verifier, limit, slow);
         let public_routes = middleware::outermost(open.merge(api), draining.clone());
         let guard = InternalGuard::new(&settings.internal_token);
         let is_open = Arc::new(AtomicBool::new(false));

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher as _, PasswordVerifier as _, Version, password_hash::phc::PasswordHash,
 };
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use grafikarsa_http::{ApiError, ApiResult};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,6 +28,9 @@ const DUMMY: &str = "$argon2id$v=19$m=19456,t=2,p=1$vO+d+yi4bZH5qfj+V4LEng$NP/+G
 pub(crate) struct Passwords {
     places: Arc<Semaphore>,
     cores: Arc<Semaphore>,
+    /// One batch at a time, however many are asked for.
+    batch: Arc<Semaphore>,
+    at_once: usize,
 }
 
 /// What a verification found.
@@ -41,13 +45,32 @@ pub(crate) enum Verdict {
 impl Passwords {
     pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, NonZero::get);
-        Self { places: Arc::new(Semaphore::new(cores + QUEUE)), cores: Arc::new(Semaphore::new(cores)) }
+        Self {
+            places: Arc::new(Semaphore::new(cores + QUEUE)),
+            cores: Arc::new(Semaphore::new(cores)),
+            batch: Arc::new(Semaphore::new(1)),
+            at_once: cores,
+        }
     }
 
     /// Hashes a new password.
     pub(crate) async fn hash(&self, password: SecretString) -> ApiResult<String> {
         let core = self.core().await?;
         run(core, move || hash(password.expose_secret())).await
+    }
+
+    /// Hashes a whole batch, in its order. Each of its passwords waits for a core like everybody else, behind whoever
+    /// came before: a login in the meantime waits for one hash, not for the batch. Takes no place in the queue.
+    pub(crate) async fn hash_all(&self, passwords: Vec<SecretString>) -> ApiResult<Vec<String>> {
+        let _batch = self.batch.acquire().await.map_err(ApiError::internal)?;
+        stream::iter(passwords)
+            .map(async |password| {
+                let core = self.cores.clone().acquire_owned().await.map_err(ApiError::internal)?;
+                run(Core { _place: None, _core: core }, move || hash(password.expose_secret())).await
+            })
+            .buffered(self.at_once)
+            .try_collect()
+            .await
     }
 
     /// Checks `password` against a stored hash; without one the same work is done, and the answer is no.
@@ -64,13 +87,13 @@ impl Passwords {
     async fn core(&self) -> ApiResult<Core> {
         let place = self.places.clone().try_acquire_owned().map_err(|_| ApiError::unavailable())?;
         let core = self.cores.clone().acquire_owned().await.map_err(ApiError::internal)?;
-        Ok(Core { _place: place, _core: core })
+        Ok(Core { _place: Some(place), _core: core })
     }
 }
 
 /// Held by the thread that works, so that a client that went away does not free the core early.
 struct Core {
-    _place: OwnedSemaphorePermit,
+    _place: Option<OwnedSemaphorePermit>,
     _core: OwnedSemaphorePermit,
 }
 
@@ -136,6 +159,26 @@ mod tests {
         let (dummy, real) = (PasswordHash::new(DUMMY).unwrap(), PasswordHash::new(&hash("x").unwrap()).unwrap());
         assert_eq!((dummy.algorithm, dummy.version, &dummy.params), (real.algorithm, real.version, &real.params));
         assert_eq!(Passwords::new().verify("x".into(), None).await.unwrap(), Verdict::Wrong);
+    }
+
+    #[tokio::test]
+    async fn a_batch_keeps_its_order_and_lets_a_login_through() {
+        let passwords = Passwords::new();
+        let many = passwords.hash_all((0..100).map(|number| format!("rahasia-{number}").into()).collect());
+        tokio::pin!(many);
+        let hashes = tokio::select! {
+            biased;
+            // Begins first, and is far from its end.
+            hashes = &mut many => panic!("{} hashes before one login", hashes.unwrap().len()),
+            verdict = passwords.verify("x".into(), None) => {
+                assert_eq!(verdict.unwrap(), Verdict::Wrong);
+                many.await.unwrap()
+            }
+        };
+        assert_eq!(hashes.len(), 100);
+        for number in [0, 99] {
+            assert_eq!(verify(&format!("rahasia-{number}"), &hashes[number]).unwrap(), Verdict::Right);
+        }
     }
 
     #[tokio::test]

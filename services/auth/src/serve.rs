@@ -37,6 +37,7 @@ pub(crate) async fn serve(settings: Settings) -> anyhow::Result<()> {
     let background = TaskTracker::new();
     background.spawn(Relay::new(bus.clone(), (*pool.connect_options()).clone(), "auth").run(last.clone()));
     background.spawn(events::follow_profiles(bus.clone(), pool.clone(), shutdown.clone()));
+    background.spawn(events::follow_graduations(bus.clone(), pool.clone(), revocations.clone(), shutdown.clone()));
     background.spawn(jobs::run(pool.clone(), revocations.clone(), last.clone()));
     background.close();
 

@@ -7,11 +7,13 @@ use sqlx::PgPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Settings, accounts, api,
+    Settings, accounts,
+    admin::import,
+    api,
     capabilities::Callers,
     feed, internal, jobs,
     limits::Limits,
-    media_events, portfolios,
+    media_events, portfolios, promotion,
     rankings::Rankings,
     settings::Rules,
     totals::Totals,
@@ -72,6 +74,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "portfolio").run(last.clone()));
     background.spawn(recorder.run(db.clone(), last.clone()));
     background.spawn(jobs::run(db.clone(), shutdown.clone()));
+    background.spawn(promotion::schedule(db.clone(), shutdown.clone()));
     background.spawn(accounts::intents::recover_forever(state.clone(), shutdown.clone()));
     let consumer = |name, publisher, filter| Consumer::new(&bus, db.clone(), "portfolio", name, publisher, filter);
     let (ending, callers) = (shutdown.clone(), state.callers.clone());
@@ -105,6 +108,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let (api, _document) = api().split_for_parts();
     Service::new("portfolio", settings.http, Verifier::new(keys, revocations.clone()))
         .api(api.with_state(state.clone()))
+        .slow(import::PATH, import::TIME_LIMIT)
         .internal(internal::router().with_state(state))
         .ready_when("postgres", move || database::ping(db.clone()))
         .ready_when("nats", move || {

@@ -17,19 +17,71 @@ const FRESHNESS: Duration = Duration::from_secs(5);
 /// A right that special roles carry. Role admin has all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
+    Dashboard,
     Portfolios,
     Moderation,
+    Assessments,
+    AssessmentMetrics,
+    Tags,
+    Series,
     Users,
+    SpecialRoles,
+    Majors,
+    Classes,
+    AcademicYears,
+    Feedback,
     Changelog,
 }
 
 impl Capability {
+    /// In the order of the catalogue.
+    pub const ALL: [Self; 14] = [
+        Self::Dashboard,
+        Self::Portfolios,
+        Self::Moderation,
+        Self::Assessments,
+        Self::AssessmentMetrics,
+        Self::Tags,
+        Self::Series,
+        Self::Users,
+        Self::SpecialRoles,
+        Self::Majors,
+        Self::Classes,
+        Self::AcademicYears,
+        Self::Feedback,
+        Self::Changelog,
+    ];
+
     pub fn key(self) -> &'static str {
+        self.catalogued().0
+    }
+
+    /// What the role form calls it.
+    pub fn label(self) -> &'static str {
+        self.catalogued().1
+    }
+
+    /// Under which heading the role form shows it.
+    pub fn group(self) -> &'static str {
+        self.catalogued().2
+    }
+
+    fn catalogued(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Portfolios => "portfolios",
-            Self::Moderation => "moderation",
-            Self::Users => "users",
-            Self::Changelog => "changelog",
+            Self::Dashboard => ("dashboard", "Dashboard", "Overview"),
+            Self::Portfolios => ("portfolios", "Kelola Portfolios", "Konten"),
+            Self::Moderation => ("moderation", "Moderasi", "Konten"),
+            Self::Assessments => ("assessments", "Penilaian", "Konten"),
+            Self::AssessmentMetrics => ("assessment_metrics", "Metrik Penilaian", "Konten"),
+            Self::Tags => ("tags", "Kelola Tags", "Konten"),
+            Self::Series => ("series", "Kelola Series", "Konten"),
+            Self::Users => ("users", "Kelola Users", "Pengguna"),
+            Self::SpecialRoles => ("special_roles", "Kelola Special Roles", "Pengguna"),
+            Self::Majors => ("majors", "Kelola Jurusan", "Akademik"),
+            Self::Classes => ("classes", "Kelola Kelas", "Akademik"),
+            Self::AcademicYears => ("academic_years", "Tahun Ajaran", "Akademik"),
+            Self::Feedback => ("feedback", "Kelola Feedback", "Lainnya"),
+            Self::Changelog => ("changelog", "Kelola Changelog", "Lainnya"),
         }
     }
 }
@@ -57,7 +109,17 @@ impl Caller {
     }
 
     pub fn require(&self, capability: Capability) -> ApiResult<()> {
-        if self.has(capability) { Ok(()) } else { Err(ApiError::forbidden()) }
+        self.require_any(&[capability])
+    }
+
+    /// For what neighbouring pages read as well.
+    pub fn require_any(&self, capabilities: &[Capability]) -> ApiResult<()> {
+        if capabilities.iter().any(|&one| self.has(one)) { Ok(()) } else { Err(ApiError::forbidden()) }
+    }
+
+    /// Whether all these keys are among his own: nobody gives, takes or touches what he does not hold himself.
+    pub fn covers(&self, keys: &[String]) -> bool {
+        self.is_admin() || keys.iter().all(|key| self.capabilities.contains(key))
     }
 
     #[cfg(test)]
@@ -139,6 +201,11 @@ impl Callers {
     /// Drops what is known about `id`: something about it has changed.
     pub async fn forget(&self, id: Uuid) {
         self.cache.invalidate(&id).await;
+    }
+
+    /// Drops what is known about everybody: a special role has changed.
+    pub fn forget_all(&self) {
+        self.cache.invalidate_all();
     }
 }
 

@@ -18,6 +18,7 @@ mod media_events;
 mod notifications;
 mod openapi;
 mod portfolios;
+pub mod promotion;
 mod rankings;
 mod search;
 mod seed;

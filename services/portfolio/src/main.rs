@@ -1,10 +1,10 @@
 //! The portfolio service's command line.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use clap::{Parser, Subcommand};
 use grafikarsa_events::{Bus, dead_letters};
 use grafikarsa_http::database;
-use portfolio::Settings;
+use portfolio::{Settings, promotion};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -36,6 +36,22 @@ enum Command {
     /// Looks after events that went wrong or were lost.
     #[command(subcommand)]
     Events(Events),
+    /// Moves every class up by a year, as the service does by itself on the day of the academic year.
+    #[command(subcommand)]
+    Promotion(Promotion),
+}
+
+#[derive(Subcommand)]
+enum Promotion {
+    /// Promotes the years that are due.
+    Run {
+        /// Due on which day, such as 2026-07-01; by default today.
+        #[arg(long)]
+        as_of: Option<NaiveDate>,
+        /// Only prints what would happen.
+        #[arg(long)]
+        dry_run: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -92,7 +108,23 @@ async fn run(command: Command) -> anyhow::Result<()> {
             grafikarsa_http::healthcheck(port).await
         }
         Command::Events(command) => events(command).await,
+        Command::Promotion(Promotion::Run { as_of, dry_run }) => promote(as_of, dry_run).await,
     }
+}
+
+async fn promote(as_of: Option<NaiveDate>, dry_run: bool) -> anyhow::Result<()> {
+    let pool = database::connect(&Settings::read_database()?, "portfolio-promotion").await?;
+    let promotions =
+        if dry_run { promotion::rehearse(&pool, as_of).await? } else { promotion::run(&pool, as_of).await? };
+    for promotion in &promotions {
+        println!("{promotion}");
+    }
+    match (promotions.len(), dry_run) {
+        (0, _) => println!("no academic year is due"),
+        (_, true) => println!("a dry run: nothing was changed"),
+        (_, false) => {}
+    }
+    Ok(())
 }
 
 async fn events(command: Events) -> anyhow::Result<()> {

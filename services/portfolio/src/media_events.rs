@@ -27,8 +27,8 @@ pub async fn confirmed(connection: &mut PgConnection, message: &Message, rules: 
     let owner: Uuid = upload.owner_id.parse()?;
     let portfolio = upload.portfolio_id.as_deref().map(str::parse::<Uuid>).transpose()?;
     let block = upload.block_id.as_deref().map(str::parse::<Uuid>).transpose()?;
-    // Its deletion may have overtaken this event, and so may have the user to whom it was given: both have left a row
-    // that knows no upload.
+    // Its deletion may have overtaken this event, and so may have the copy that was given to another user: both have left
+    // a row that knows no upload.
     let object = sqlx::query!(
         "
         insert into media_objects as known (
@@ -85,7 +85,7 @@ pub async fn deleted(connection: &mut PgConnection, message: &Message, rules: &R
     let owner: Uuid = object.owner_id.parse()?;
     let portfolio = object.portfolio_id.as_deref().map(str::parse::<Uuid>).transpose()?;
     // Remembered even when its confirmation has not arrived, so that it does not come to life again.
-    let given_to = sqlx::query_scalar!(
+    sqlx::query!(
         "
         insert into media_objects (
             object_key, upload_id, url, kind, owner_id, portfolio_id, content_type, size, width, height, placeholder,
@@ -93,7 +93,6 @@ pub async fn deleted(connection: &mut PgConnection, message: &Message, rules: &R
         )
         values ($1, '00000000-0000-0000-0000-000000000000', $2, $3, $4, $5, '', 0, 0, 0, '', $6, $6)
         on conflict on constraint media_objects_pkey do update set deleted_at = excluded.deleted_at
-        returning given_to
         ",
         object.object_key,
         object.url,
@@ -102,21 +101,20 @@ pub async fn deleted(connection: &mut PgConnection, message: &Message, rules: &R
         portfolio,
         message.at,
     )
-    .fetch_one(&mut *connection)
+    .execute(&mut *connection)
     .await?;
-    let holder = given_to.unwrap_or(owner);
     match object.kind.as_str() {
         "avatar" => {
             let cleared = sqlx::query!(
                 "update users set avatar_url = null, avatar_set_at = $3 where id = $1 and avatar_url = $2",
-                holder,
+                owner,
                 object.url,
                 message.at,
             )
             .execute(&mut *connection)
             .await?;
             if cleared.rows_affected() > 0 {
-                profile::changed(connection, holder).await?;
+                profile::changed(connection, owner).await?;
             }
             Ok(())
         }
@@ -127,7 +125,7 @@ pub async fn deleted(connection: &mut PgConnection, message: &Message, rules: &R
                 set banner_url = null, banner_set_at = $3, updated_at = now()
                 where id = $1 and banner_url = $2
                 ",
-                holder,
+                owner,
                 object.url,
                 message.at,
             )

@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{str::FromStr, time::Duration};
 
 use anyhow::Context as _;
 use grafikarsa_config::{ConfigError, Reader, Secret};
@@ -31,11 +31,34 @@ pub struct Settings {
 pub struct Rules {
     /// Whether an owner's change of a published or waiting portfolio asks for a new review.
     pub remoderate_edits: bool,
+    /// What imported students log in with.
+    pub initial_password: InitialPassword,
     /// What addresses of stored objects begin with, without the slash at the end.
     pub storage_base: String,
     /// Hosts of this installation, which nobody may embed: the web client's, the API's, the storage's, the store's.
     /// In lower case, without a dot at the end.
     pub own_hosts: Vec<String>,
+}
+
+/// The first password of an imported student, who has to change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InitialPassword {
+    /// The student's number, as the web client tells the admin.
+    Nis,
+    /// Another one for each, shown once in the answer of the import.
+    Random,
+}
+
+impl FromStr for InitialPassword {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "nis" => Ok(Self::Nis),
+            "random" => Ok(Self::Random),
+            _ => Err("nis or random"),
+        }
+    }
 }
 
 impl Settings {
@@ -67,6 +90,7 @@ impl Settings {
             media: env.url("MEDIA_INTERNAL_URL", "http://localhost:9003"),
             rules: Rules {
                 remoderate_edits: env.flag("REMODERATE_EDITS", true),
+                initial_password: env.parse("IMPORT_INITIAL_PASSWORD", InitialPassword::Nis),
                 storage_base: storage.map(|url| url.as_str().trim_end_matches('/').to_owned()).unwrap_or_default(),
                 own_hosts,
             },

@@ -160,6 +160,25 @@ async fn the_trace_of_the_writer_travels_with_the_event() {
 }
 
 #[tokio::test]
+async fn many_events_are_stored_at_once_and_keep_their_order() {
+    let world = World::new().await;
+    world.relay();
+    let (one, another) = (Uuid::now_v7(), Uuid::now_v7());
+    let events: Vec<_> = (1..=250)
+        .map(|version| {
+            let account = if version % 2 == 0 { one } else { another };
+            (changed(account, version), account, version)
+        })
+        .collect();
+    let mut transaction = world.pool.begin().await.expect("a transaction");
+    grafikarsa_events::outbox::append_all(&mut transaction, &events).await.expect("the outbox takes them");
+    grafikarsa_events::outbox::append_all(&mut transaction, &events[..0]).await.expect("none is fine");
+    transaction.commit().await.expect("it commits");
+    eventually("all are published", || async { world.unpublished().await == 0 }).await;
+    assert_eq!(world.versions_in_stream().await, (1..=250).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn an_event_that_nats_would_refuse_is_refused_at_the_writer() {
     let world = World::new().await;
     let mut connection = PgConnection::connect_with(&world.pool.connect_options()).await.expect("a connection");

@@ -1,6 +1,7 @@
 //! Who may log in: names, role, state.
 
 pub(crate) mod first_admin;
+pub(crate) mod many;
 
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
@@ -27,6 +28,9 @@ pub(crate) struct Account {
     pub(crate) deleted: bool,
     #[serde(default)]
     pub(crate) deleted_at: Option<DateTime<Utc>>,
+    /// The last graduation that was dealt with; earlier answers were kept before there were any.
+    #[serde(default)]
+    pub(crate) graduation: i64,
 }
 
 impl From<Account> for events::Account {
@@ -42,6 +46,7 @@ impl From<Account> for events::Account {
             deleted: account.deleted,
             created_at_ms: account.created_at.timestamp_millis(),
             deleted_at_ms: account.deleted_at.map_or(0, |at| at.timestamp_millis()),
+            graduation: account.graduation,
         }
     }
 }
@@ -77,7 +82,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, new: NewAccount<'_>) -
             version,
             created_at,
             deleted_at is not null as "deleted!",
-            deleted_at
+            deleted_at,
+            graduation
         "#,
         new.id,
         new.username,
@@ -107,7 +113,8 @@ pub(crate) async fn load(connection: &mut PgConnection, id: Uuid) -> Result<Acco
             version,
             created_at,
             deleted_at is not null as "deleted!",
-            deleted_at
+            deleted_at,
+            graduation
         from accounts
         where id = $1
         "#,
@@ -195,7 +202,8 @@ pub(crate) async fn republish_all(pool: &sqlx::PgPool) -> anyhow::Result<u64> {
                 version,
                 created_at,
                 deleted_at is not null as "deleted!",
-                deleted_at
+                deleted_at,
+                graduation
             from accounts
             where id > $1 and not is_pending
             order by id

@@ -27,6 +27,8 @@ pub(super) struct ChangeAccount {
     is_active: Option<bool>,
     password: Option<SecretString>,
     delete: Option<bool>,
+    /// The last graduation that the caller knows of: this role corrects it, even if its event is still under way.
+    graduation: Option<i64>,
     /// The calling session of somebody who resets his own password: it stays, with its access tokens.
     spared_session: Option<Uuid>,
 }
@@ -116,6 +118,7 @@ struct Stored {
     is_active: bool,
     must_change_password: bool,
     deleted: bool,
+    graduation: i64,
 }
 
 impl Stored {
@@ -143,6 +146,7 @@ impl Plan {
             // Who resets his own password is the only one who knows it.
             must_change_password: before.must_change_password || (hash.is_some() && wanted.spared_session.is_none()),
             deleted: wanted.delete == Some(true),
+            graduation: wanted.graduation.map_or(before.graduation, |number| number.max(before.graduation)),
         };
         Self { before, after, hash, spared: wanted.spared_session }
     }
@@ -205,6 +209,7 @@ impl Plan {
                 deleted_at = case when $7 then date_trunc('milliseconds', now()) end,
                 password_hash = coalesce($8, password_hash),
                 token_epoch = token_epoch + case when $9 then 1 else 0 end,
+                graduation = $10,
                 version = version + 1
             where id = $1
             returning token_epoch
@@ -218,6 +223,7 @@ impl Plan {
             self.after.deleted,
             self.hash,
             self.refuses_tokens(),
+            self.after.graduation,
         )
         .fetch_one(&mut *connection)
         .await;
@@ -254,7 +260,8 @@ async fn find(pool: &PgPool, id: Uuid) -> ApiResult<Stored> {
             role,
             is_active,
             must_change_password,
-            deleted_at is not null as "deleted!"
+            deleted_at is not null as "deleted!",
+            graduation
         from accounts
         where id = $1 and deleted_at is null and not is_pending
         "#,
@@ -273,7 +280,8 @@ async fn lock(connection: &mut PgConnection, id: Uuid) -> ApiResult<Stored> {
             role,
             is_active,
             must_change_password,
-            deleted_at is not null as "deleted!"
+            deleted_at is not null as "deleted!",
+            graduation
         from accounts
         where id = $1 and deleted_at is null and not is_pending
         for update
@@ -322,6 +330,7 @@ mod tests {
             is_active: true,
             must_change_password: false,
             deleted: false,
+            graduation: 0,
         }
     }
 

@@ -1,11 +1,12 @@
 //! Commands on accounts, for portfolio alone: each is idempotent by its command id, and its answer is kept.
 //!
-//! A new account is pending until portfolio confirms that its own part is stored, and goes away after ten minutes. A
-//! change is applied at once.
+//! A new account, or a batch of them, is pending until portfolio confirms that its own part is stored, and goes away
+//! after ten minutes. A change is applied at once.
 
 mod change_account;
 mod commands;
 mod create_account;
+mod create_accounts;
 
 use axum::{
     Router,
@@ -19,6 +20,7 @@ use crate::app::AppState;
 pub(crate) fn router(app: AppState) -> Router {
     Router::new()
         .route("/internal/accounts", post(create_account::create_account))
+        .route("/internal/accounts/batch", post(create_accounts::create_accounts))
         .route("/internal/accounts/{id}/change", post(change_account::change_account))
         .route("/internal/commands/{id}", get(commands::status))
         .route("/internal/commands/{id}/confirm", post(commands::confirm))

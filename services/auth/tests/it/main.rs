@@ -7,12 +7,14 @@
     reason = "a test may panic"
 )]
 
+mod batches;
 mod changes;
 mod check_username;
 mod commands;
 mod ends;
 mod events;
 mod first_admin;
+mod graduations;
 mod limits;
 mod login;
 mod logout;

@@ -1,72 +1,55 @@
-use grafikarsa_http::{ApiError, ApiResult, InternalError, nullable};
-use serde::{Deserialize, Serialize};
+use grafikarsa_http::{ApiError, ApiResult, InternalError};
+use grafikarsa_jwt::Role;
+use serde::Serialize;
 use sqlx::{Acquire as _, PgConnection, PgTransaction, types::Json};
 use uuid::Uuid;
 
-use super::intents;
+use super::{intents, profile_change::ProfileChange};
 use crate::{
     AppState,
-    users::{
-        copy::{self, Account},
-        profile,
-    },
+    users::copy::{self, Account},
 };
 
 /// An equal request may take this one for dead in the moment before it locks its intent; then it begins anew.
 pub const ATTEMPTS: usize = 3;
 
-/// What auth is to change; absent is unchanged.
-#[derive(Debug, Default, Serialize)]
+/// What auth is to change; absent is unchanged. It may hold a password, so it does not print.
+#[derive(Default, Serialize)]
 pub struct AccountChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<Role>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_active: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delete: Option<bool>,
+    /// The session of somebody who resets his own password, which stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spared_session: Option<Uuid>,
 }
 
 impl AccountChange {
     pub fn is_empty(&self) -> bool {
-        self.username.is_none() && self.email.is_none()
-    }
-}
-
-/// What is to change here; absent is unchanged. An intent keeps it until auth's half is certain.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct ProfileChange {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub nama: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "nullable")]
-    pub bio: Option<Option<String>>,
-}
-
-impl ProfileChange {
-    /// Writes these columns and no others, and tells the others of a new name.
-    pub async fn write(&self, connection: &mut PgConnection, user: Uuid) -> Result<(), sqlx::Error> {
-        if self.nama.is_none() && self.bio.is_none() {
-            return Ok(());
-        }
-        sqlx::query!(
-            "
-            update users
-            set nama = coalesce($2, nama),
-                bio = case when $3 then $4 else bio end,
-                updated_at = now()
-            where id = $1
-            ",
-            user,
-            self.nama,
-            self.bio.is_some(),
-            self.bio.clone().flatten(),
-        )
-        .execute(&mut *connection)
-        .await?;
-        if self.nama.is_some() { profile::changed(connection, user).await } else { Ok(()) }
+        self.username.is_none()
+            && self.email.is_none()
+            && self.role.is_none()
+            && self.is_active.is_none()
+            && self.password.is_none()
+            && self.delete.is_none()
     }
 }
 
 #[derive(Serialize)]
 struct Command<'a> {
     command_id: Uuid,
+    /// With a role: it corrects the last graduation, even one that auth has not heard of yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    graduation: Option<i64>,
     #[serde(flatten)]
     account: &'a AccountChange,
 }
@@ -82,7 +65,8 @@ pub async fn run(
     intents::recover_account(app, user).await?;
     if account.is_empty() {
         let mut tx = app.db.begin().await?;
-        profile.write(&mut tx, user).await?;
+        profile.reserve(&mut tx, user).await?;
+        profile.write(&mut tx, user, actor).await?;
         return Ok(tx.commit().await?);
     }
 
@@ -91,7 +75,7 @@ pub async fn run(
         let command = open(&mut connection, actor, user, &profile).await?;
         let mut tx = connection.begin().await?;
         if intents::lock(&mut tx, command).await? {
-            finish(app, tx, command, user, &account, &profile).await?;
+            finish(app, tx, command, (actor, user), &account, &profile).await?;
             app.callers.forget(user).await;
             return Ok(());
         }
@@ -126,16 +110,33 @@ async fn finish(
     app: &AppState,
     mut tx: PgTransaction<'_>,
     command: Uuid,
-    user: Uuid,
+    (actor, user): (Uuid, Uuid),
     account: &AccountChange,
     profile: &ProfileChange,
 ) -> ApiResult<()> {
-    let body = Command { command_id: command, account };
+    // The unique indexes speak while nothing has happened yet.
+    let mut attempt = tx.begin().await?;
+    if let Err(error) = profile.reserve(&mut attempt, user).await {
+        attempt.rollback().await?;
+        intents::close(&mut tx, command, "cancelled").await?;
+        tx.commit().await?;
+        return Err(error);
+    }
+    let graduation = match account.role {
+        Some(_) => {
+            sqlx::query_scalar!("select graduation from users where id = $1", user)
+                .fetch_optional(&mut *attempt)
+                .await?
+        }
+        None => None,
+    };
+    let body = Command { command_id: command, graduation, account };
     let changed: Result<Account, InternalError> =
         app.auth.post(&format!("/internal/accounts/{user}/change"), &body).await;
     let changed = match changed {
         Ok(changed) => changed,
         Err(InternalError::Api { status, code, message }) if status.is_client_error() => {
+            attempt.rollback().await?;
             intents::close(&mut tx, command, "cancelled").await?;
             tx.commit().await?;
             return Err(refusal(InternalError::Api { status, code, message }));
@@ -145,14 +146,16 @@ async fn finish(
         Err(error) => match intents::settle(app, command).await? {
             Some(changed) => changed,
             None => {
+                attempt.rollback().await?;
                 intents::close(&mut tx, command, "cancelled").await?;
                 tx.commit().await?;
                 return Err(refusal(error));
             }
         },
     };
+    attempt.commit().await?;
     copy::store(&mut tx, &changed).await?;
-    profile.write(&mut tx, user).await?;
+    profile.write(&mut tx, user, actor).await?;
     intents::close(&mut tx, command, "done").await?;
     Ok(tx.commit().await?)
 }

@@ -5,7 +5,7 @@
 //! To create a user it asks auth for a *pending* account, writes the profile without committing it (so that every
 //! unique index has spoken), has auth confirm, and commits. To change one it has auth change the account, writes the
 //! profile, and commits. auth decides: before its confirmation or its change nothing has happened, after it the rest
-//! will, whoever is killed.
+//! will, whoever is killed. An import does the same for many users at once, with one intent and one command.
 //!
 //! Whoever gets the lock of an open intent knows that its request is dead, and ends it: if auth has applied the
 //! command, the profile is written from the intent; else the command is cancelled, so that a late call is refused.
@@ -20,21 +20,29 @@ use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::change::ProfileChange;
+use super::profile_change::{self, ProfileChange};
 use crate::{
     AppState,
-    admin::users::profile::{self, NewProfile},
+    admin::{
+        import::recovery,
+        users::profile::{self, NewProfile},
+    },
     users::copy::{self, Account},
 };
 
 /// How often dead requests are looked for.
 const PERIOD: Duration = Duration::from_secs(2);
 
+const UNREADABLE: &str = "the profile of an intent cannot be read";
+
 /// What auth says about a command.
 #[derive(Debug, Deserialize)]
 pub struct Command {
     pub state: CommandState,
     pub account: Option<Account>,
+    /// Those of an import.
+    #[serde(default)]
+    pub accounts: Vec<Account>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -51,10 +59,12 @@ pub enum CommandState {
 pub struct Intent {
     pub command_id: Uuid,
     pub actor_id: Uuid,
-    /// `create` or `change`.
+    /// `create`, `change` or `import`.
     pub kind: String,
-    /// The half that is ours: a [`NewProfile`] or a [`ProfileChange`].
+    /// The half that is ours: a [`NewProfile`], a [`ProfileChange`] or a [`recovery::Plan`].
     pub profile: Value,
+    /// Of an import, those that are not complete yet.
+    pub account_ids: Vec<Uuid>,
 }
 
 /// Ends open intents of dead requests until `shutdown`.
@@ -99,12 +109,27 @@ async fn recover_all(app: &AppState) -> ApiResult<()> {
 /// Ends what dead requests have left of these names, so that the same request can be made again at once.
 pub async fn recover_names(app: &AppState, username: &str, email: &str) -> ApiResult<()> {
     let open = sqlx::query_scalar!(
-        "select command_id from account_intents where state = 'open' and (username = $1 or email = $2)",
+        "
+        select command_id
+        from account_intents
+        where state = 'open' and (username = $1 or email = $2 or kind = 'import')
+        ",
         username,
         email,
     )
     .fetch_all(&app.db)
     .await?;
+    for command in open {
+        recover(app, command).await?;
+    }
+    Ok(())
+}
+
+/// Ends what dead imports have left, so that the same import can be made again at once.
+pub async fn recover_imports(app: &AppState) -> ApiResult<()> {
+    let open = sqlx::query_scalar!("select command_id from account_intents where state = 'open' and kind = 'import'")
+        .fetch_all(&app.db)
+        .await?;
     for command in open {
         recover(app, command).await?;
     }
@@ -130,7 +155,7 @@ async fn recover(app: &AppState, command: Uuid) -> ApiResult<()> {
     let intent = sqlx::query_as!(
         Intent,
         r#"
-        select command_id, actor_id, kind, profile
+        select command_id, actor_id, kind, profile, account_ids
         from account_intents
         where command_id = $1 and state = 'open'
         for update skip locked
@@ -141,12 +166,13 @@ async fn recover(app: &AppState, command: Uuid) -> ApiResult<()> {
     .await?;
     // Ended by somebody else, or its request is alive.
     let Some(intent) = intent else { return Ok(()) };
-    match settle(app, command).await? {
-        Some(account) => {
-            complete_from_intent(&mut tx, &intent, &account).await?;
+    let answer = cancel(app, command).await?;
+    match answer.state {
+        CommandState::Applied => {
+            complete_from_intent(&mut tx, &intent, answer).await?;
             tracing::info!(%command, kind = intent.kind, "a command whose request had died was completed");
         }
-        None => {
+        _ => {
             close(&mut tx, command, "cancelled").await?;
             tracing::info!(%command, kind = intent.kind, "a command whose request had died was cancelled");
         }
@@ -157,8 +183,13 @@ async fn recover(app: &AppState, command: Uuid) -> ApiResult<()> {
 
 /// The account, if auth has applied the command; else the command is cancelled for good.
 pub async fn settle(app: &AppState, command: Uuid) -> Result<Option<Account>, InternalError> {
-    let answer: Command = app.auth.post(&format!("/internal/commands/{command}/cancel"), &()).await?;
+    let answer = cancel(app, command).await?;
     Ok(answer.account.filter(|_| answer.state == CommandState::Applied))
+}
+
+/// Cancels the command for good, unless auth has applied it.
+pub async fn cancel(app: &AppState, command: Uuid) -> Result<Command, InternalError> {
+    app.auth.post(&format!("/internal/commands/{command}/cancel"), &()).await
 }
 
 /// Completes the user of an account that auth has announced while its intent was still open.
@@ -166,42 +197,45 @@ pub async fn roll_forward(connection: &mut PgConnection, account: &Account) -> a
     let intent = sqlx::query_as!(
         Intent,
         r#"
-        select command_id, actor_id, kind, profile
+        select command_id, actor_id, kind, profile, account_ids
         from account_intents
-        where account_id = $1 and kind = 'create' and state = 'open'
+        where state = 'open'
+            and (account_id = $1 and kind = 'create' or $1 = any(account_ids) and kind = 'import')
         for update
         "#,
         account.id,
     )
     .fetch_optional(&mut *connection)
     .await?;
-    if let Some(intent) = intent {
-        complete_from_intent(connection, &intent, account).await?;
+    let Some(intent) = intent else { return Ok(()) };
+    if intent.kind == "import" {
+        // The others of it have events of their own; the recovery ends what is left.
+        return recovery::complete(connection, &intent, std::slice::from_ref(account)).await;
     }
-    Ok(())
+    create_from_intent(connection, &intent, account).await?;
+    Ok(close(connection, intent.command_id, "done").await?)
 }
 
-async fn complete_from_intent(connection: &mut PgConnection, intent: &Intent, account: &Account) -> anyhow::Result<()> {
-    let unreadable = "the profile of an intent cannot be read";
+async fn complete_from_intent(connection: &mut PgConnection, intent: &Intent, answer: Command) -> anyhow::Result<()> {
+    if intent.kind == "import" {
+        recovery::complete(connection, intent, &answer.accounts).await?;
+        return Ok(close(connection, intent.command_id, "done").await?);
+    }
+    let account = answer.account.context("an applied command without an account")?;
     if intent.kind == "create" {
-        let new: NewProfile = serde_json::from_value(intent.profile.clone()).context(unreadable)?;
-        create_from_intent(connection, intent, account, new).await?;
+        create_from_intent(connection, intent, &account).await?;
     } else {
-        let change: ProfileChange = serde_json::from_value(intent.profile.clone()).context(unreadable)?;
-        copy::store(connection, account).await?;
-        change.write(connection, account.id).await?;
+        let mut change: ProfileChange = serde_json::from_value(intent.profile.clone()).context(UNREADABLE)?;
+        copy::store(connection, &account).await?;
+        profile_change::complete(&mut change, connection, account.id, intent.actor_id).await?;
     }
     Ok(close(connection, intent.command_id, "done").await?)
 }
 
 /// The account exists and stays: if somebody has taken one of its numbers in the meantime, the user is completed
 /// without it.
-async fn create_from_intent(
-    connection: &mut PgConnection,
-    intent: &Intent,
-    account: &Account,
-    mut new: NewProfile,
-) -> Result<(), sqlx::Error> {
+async fn create_from_intent(connection: &mut PgConnection, intent: &Intent, account: &Account) -> anyhow::Result<()> {
+    let mut new: NewProfile = serde_json::from_value(intent.profile.clone()).context(UNREADABLE)?;
     let taken = sqlx::query!(
         r#"
         select
@@ -220,7 +254,7 @@ async fn create_from_intent(
         new.nisn = new.nisn.filter(|_| !taken.nisn);
     }
     profile::write(connection, intent.actor_id, account, &new).await?;
-    copy::store(connection, account).await
+    Ok(copy::store(connection, account).await?)
 }
 
 /// Ends an intent; the personal data in it are not needed any more.

@@ -2,3 +2,4 @@
 
 pub mod change;
 pub mod intents;
+pub mod profile_change;

@@ -12,6 +12,16 @@ pub fn uuid(field: &str, value: Option<&str>) -> ApiResult<Option<Uuid>> {
     }
 }
 
+/// `true`/`1` or `false`/`0`.
+pub fn boolean(field: &str, value: Option<&str>) -> ApiResult<Option<bool>> {
+    match value.map(str::trim) {
+        None | Some("") => Ok(None),
+        Some("true" | "1") => Ok(Some(true)),
+        Some("false" | "0") => Ok(Some(false)),
+        Some(_) => Err(ApiError::syntax(field, "Nilai harus true atau false")),
+    }
+}
+
 /// Ids separated by commas, `most` at the most.
 pub fn uuids(field: &str, value: Option<&str>, most: usize) -> ApiResult<Vec<Uuid>> {
     let parts = value.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty());
@@ -41,6 +51,14 @@ pub fn clearable_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Opti
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn booleans_are_words_or_digits() {
+        for (text, value) in [("", None), (" ", None), ("true", Some(true)), ("1", Some(true)), ("0", Some(false))] {
+            assert_eq!(boolean("is_active", Some(text)).unwrap(), value, "{text}");
+        }
+        assert_eq!(boolean("is_active", Some("yes")).unwrap_err().status(), 400);
+    }
 
     #[test]
     fn bad_ids_are_400_and_empty_ones_absent() {

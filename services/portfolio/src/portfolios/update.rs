@@ -114,7 +114,7 @@ pub async fn update(
 }
 
 /// The picture to store: none, the same as before, or a confirmed thumbnail of this portfolio.
-async fn thumbnail(
+pub async fn thumbnail(
     app: &AppState,
     connection: &mut PgConnection,
     errors: &mut FieldErrors,
@@ -139,7 +139,7 @@ async fn thumbnail(
 }
 
 /// Makes `tags` the tags of the portfolio; true if they were others before. Deleted tags are as good as absent.
-async fn replace_tags(connection: &mut PgConnection, portfolio: Uuid, tags: &[Uuid]) -> ApiResult<bool> {
+pub async fn replace_tags(connection: &mut PgConnection, portfolio: Uuid, tags: &[Uuid]) -> ApiResult<bool> {
     let before: BTreeSet<Uuid> = sqlx::query_scalar!(
         "
         select t.id
@@ -171,7 +171,7 @@ async fn replace_tags(connection: &mut PgConnection, portfolio: Uuid, tags: &[Uu
 
 /// Writes the row. The slug follows the title only when the titles' bases differ; when somebody takes the same slug at
 /// the same time the index decides, and the next number is tried.
-async fn write(
+pub async fn write(
     connection: &mut PgConnection,
     before: &Loaded,
     judul: &str,

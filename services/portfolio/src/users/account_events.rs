@@ -53,6 +53,7 @@ fn read(account: v1::Account) -> anyhow::Result<Account> {
         is_active: account.is_active,
         must_change_password: account.must_change_password,
         deleted: account.deleted,
+        graduation: account.graduation,
         created_at: DateTime::from_timestamp_millis(account.created_at_ms).context("the time is out of range")?,
     })
 }

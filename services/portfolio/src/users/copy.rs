@@ -21,6 +21,9 @@ pub struct Account {
     pub must_change_password: bool,
     #[serde(default)]
     pub deleted: bool,
+    /// The last graduation that auth has dealt with.
+    #[serde(default)]
+    pub graduation: i64,
     pub created_at: DateTime<Utc>,
 }
 
@@ -31,7 +34,7 @@ pub async fn store(connection: &mut PgConnection, account: &Account) -> Result<(
     // The row lock orders this with every other change of the user.
     let before = sqlx::query!(
         "
-        select account_version, role, is_active and deleted_at is null as \"visible!\", deleted_at
+        select account_version, role, graduation, is_active and deleted_at is null as \"visible!\", deleted_at
         from users
         where id = $1
         for no key update
@@ -43,13 +46,17 @@ pub async fn store(connection: &mut PgConnection, account: &Account) -> Result<(
     if before.as_ref().is_some_and(|row| row.account_version > account.version) {
         return Ok(());
     }
-    let leaves_class = account.role != Role::Student && before.as_ref().is_some_and(|row| row.role == "student");
+    // Of a graduation that auth has not dealt with yet, its role knows nothing.
+    let graduated = before.as_ref().is_some_and(|row| row.graduation > account.graduation);
+    let role = if graduated && account.role == Role::Student { Role::Alumni } else { account.role };
+    let leaves_class = role != Role::Student && before.as_ref().is_some_and(|row| row.role == "student");
     sqlx::query!(
         "
         insert into users (
-            id, account_version, username, email, role, is_active, must_change_password, deleted_at, created_at, nama
+            id, account_version, username, email, role, is_active, must_change_password, deleted_at, created_at, nama,
+            graduation
         )
-        values ($1, $2, $3, $4, $5, $6, $7, case when $8 then now() end, $9, $3)
+        values ($1, $2, $3, $4, $5, $6, $7, case when $8 then now() end, $9, $3, $10)
         on conflict on constraint users_pkey do update set
             account_version = excluded.account_version,
             username = excluded.username,
@@ -59,6 +66,7 @@ pub async fn store(connection: &mut PgConnection, account: &Account) -> Result<(
             must_change_password = excluded.must_change_password,
             deleted_at = case when $8 then coalesce(users.deleted_at, now()) end,
             created_at = excluded.created_at,
+            graduation = greatest(users.graduation, excluded.graduation),
             kelas_id = case when excluded.role = 'student' then users.kelas_id end,
             tahun_lulus = case
                 when excluded.role = 'alumni' then coalesce(users.tahun_lulus, users.tahun_masuk + 3)
@@ -74,11 +82,12 @@ pub async fn store(connection: &mut PgConnection, account: &Account) -> Result<(
         account.version,
         account.username,
         account.email,
-        account.role.as_str(),
+        role.as_str(),
         account.is_active,
         account.must_change_password,
         account.deleted,
         account.created_at,
+        account.graduation,
     )
     .execute(&mut *connection)
     .await?;

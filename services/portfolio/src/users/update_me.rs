@@ -10,7 +10,10 @@ use uuid::Uuid;
 
 use crate::{
     AppState,
-    accounts::change::{self, AccountChange, ProfileChange},
+    accounts::{
+        change::{self, AccountChange},
+        profile_change::ProfileChange,
+    },
     capabilities::Caller,
 };
 
@@ -95,7 +98,8 @@ impl MeChange {
             errors.check("email", account_rules::email(email));
         }
         errors.finish()?;
-        Ok((AccountChange { username, email }, ProfileChange { nama, bio }))
+        let account = AccountChange { username, email, ..AccountChange::default() };
+        Ok((account, ProfileChange { nama, bio, ..ProfileChange::default() }))
     }
 }
 

@@ -25,6 +25,7 @@ async fn auth_changes(app: &TestApp, set: &str, event: &str) {
         deleted: event == "deleted",
         created_at_ms: account.7.timestamp_millis(),
         deleted_at_ms: 0,
+        graduation: 0,
     };
     let mut connection = pool.acquire().await.unwrap();
     let (id, version) = (account.0, account.1);

@@ -167,58 +167,7 @@ async fn a_managers_thumbnail_keeps_the_status() {
 }
 
 #[tokio::test]
-async fn a_picture_in_the_user_form_goes_to_the_new_user_and_the_actors_own_returns() {
-    let app = TestApp::spawn().await;
-    let admin = app.admin();
-    let own = upload(&app, "avatar", admin, None);
-    app.media_says(&own).await;
-    // Two pictures in a row for two others: the own one is the one before both.
-    for username in ["budi", "siti"] {
-        let picture = upload(&app, "avatar", admin, None);
-        app.media_says(&picture).await;
-        let body = new_user(json!({ "username": username, "avatar_url": picture.url }));
-        let data = admin.post("/api/v1/admin/users", &body).await.data(201);
-        assert_eq!(data["avatar_url"], json!(picture.url));
-        assert_eq!(admin.get("/api/v1/me").await.data(200)["avatar_url"], json!(own.url));
-    }
-}
-
-#[tokio::test]
-async fn a_picture_can_be_given_away_before_its_event_arrives() {
-    let app = TestApp::spawn().await;
-    let _media = app.stack.spawn("media").await;
-    let admin = app.admin();
-    let own = upload(&app, "avatar", admin, None);
-    app.media_said(&own, 10).await;
-    let picture = upload(&app, "avatar", admin, None);
-    // media has published it, and is not heard of yet.
-    sqlx::query(
-        "insert into objects (object_key, kind, owner_id, content_type, size, etag, filename)
-         values ($1, 'avatar', $2, 'image/webp', 1000, 'x', 'x')",
-    )
-    .bind(&picture.object_key)
-    .bind(admin.id)
-    .execute(&app.stack.pool("media").await)
-    .await
-    .unwrap();
-    let body = new_user(json!({ "username": "budi", "avatar_url": picture.url }));
-    let data = admin.post("/api/v1/admin/users", &body).await.data(201);
-    assert_eq!(data["avatar_url"], json!(picture.url));
-    app.media_says(&picture).await;
-    assert_eq!(admin.get("/api/v1/me").await.data(200)["avatar_url"], json!(own.url));
-    let shown = "select count(*) from media_objects m join users u on u.id = m.given_to and u.avatar_url = m.url
-                 where m.width = 640";
-    assert_eq!(app.count(shown).await, 1, "the event has filled in the rest");
-    // Nor does the next picture that is given away bring it back.
-    let next = upload(&app, "avatar", admin, None);
-    app.media_says(&next).await;
-    let body = new_user(json!({ "username": "siti", "avatar_url": next.url }));
-    admin.post("/api/v1/admin/users", &body).await.data(201);
-    assert_eq!(admin.get("/api/v1/me").await.data(200)["avatar_url"], json!(own.url));
-}
-
-#[tokio::test]
-async fn a_picture_is_given_once_and_by_its_exact_address() {
+async fn a_picture_in_the_user_form_is_the_actors_own_by_its_exact_address() {
     let app = TestApp::spawn().await;
     let admin = app.admin();
     let picture = upload(&app, "avatar", admin, None);
@@ -248,27 +197,10 @@ async fn a_picture_is_given_once_and_by_its_exact_address() {
         let body = new_user(json!({ "username": "budi", "avatar_url": url }));
         assert_eq!(admin.post(users, &body).await.broken(), ["avatar_url"], "{url:.80}");
     }
-    let body = new_user(json!({ "username": "budi", "avatar_url": picture.url, "banner_url": banner.url }));
-    admin.post(users, &body).await.data(201);
-    let again = new_user(json!({ "username": "siti", "avatar_url": picture.url, "banner_url": banner.url }));
-    assert_eq!(admin.post(users, &again).await.broken(), ["avatar_url", "banner_url"]);
     // Nobody gives what somebody else has uploaded.
     let tata = app.holder("tata", &["users"]).await;
     let theirs = upload(&app, "avatar", &tata, None);
     app.media_says(&theirs).await;
     let body = new_user(json!({ "username": "siti", "avatar_url": theirs.url }));
     assert_eq!(admin.post(users, &body).await.broken(), ["avatar_url"]);
-    tata.post(users, &body).await.data(201);
-}
-
-#[tokio::test]
-async fn a_given_picture_that_is_deleted_is_cleared_where_it_is_shown() {
-    let app = TestApp::spawn().await;
-    let admin = app.admin();
-    let picture = upload(&app, "avatar", admin, None);
-    app.media_says(&picture).await;
-    let budi = app.user(json!({ "username": "budi", "avatar_url": picture.url })).await;
-    assert_eq!(budi.get("/api/v1/me").await.data(200)["avatar_url"], json!(picture.url));
-    app.media_says(&deleted(&picture)).await;
-    assert_eq!(budi.get("/api/v1/me").await.data(200)["avatar_url"], json!(null));
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::{TestApp, User, eventually};
 
 /// Statements of the latest request of `route`.
-async fn statements(app: &TestApp, viewer: &User, route: &str, path: &str) -> usize {
+pub async fn statements(app: &TestApp, viewer: &User, route: &str, path: &str) -> usize {
     let before = app.stack.log("portfolio").len();
     viewer.get(path).await.data(200);
     let of_request = || {

@@ -304,12 +304,22 @@ impl User {
         Self { base: replica.public_url(), ..self.clone() }
     }
 
+    /// The same person as a client of nginx.
+    pub async fn through_nginx(&self, app: &TestApp) -> Self {
+        Self { base: app.stack.nginx().await, ..self.clone() }
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
         let mut request = self.http.request(method, self.base.join(path).unwrap()).bearer_auth(&self.token);
         if let Some(body) = body {
             request = request.json(body);
         }
         Answer::of(request).await
+    }
+
+    /// With any method.
+    pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        self.call(method, path, body).await
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -340,6 +350,29 @@ impl User {
     pub async fn raw(&self, method: Method, path: &str, kind: &str, body: &'static str) -> Answer {
         let request = self.http.request(method, self.base.join(path).unwrap()).bearer_auth(&self.token);
         Answer::of(request.header(header::CONTENT_TYPE, kind).body(body)).await
+    }
+
+    /// A form with some fields, and with a file called `file`. Waits for as long as an import may take.
+    pub async fn upload(&self, path: &str, fields: &[(&str, &str)], file: Option<(&str, &[u8])>) -> Answer {
+        const BOUNDARY: &str = "batas-formulir";
+        let mut form = Vec::new();
+        for (name, value) in fields {
+            let part = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            form.extend_from_slice(part.as_bytes());
+        }
+        if let Some((name, content)) = file {
+            let head = format!(
+                "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\
+                 Content-Type: application/octet-stream\r\n\r\n"
+            );
+            form.extend_from_slice(head.as_bytes());
+            form.extend_from_slice(content);
+            form.extend_from_slice(b"\r\n");
+        }
+        form.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+        let request = self.http.post(self.base.join(path).unwrap()).bearer_auth(&self.token);
+        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
+        Answer::of(request.timeout(Duration::from_secs(150)).header(header::CONTENT_TYPE, kind).body(form)).await
     }
 
     /// A new draft; its path.

@@ -21,12 +21,18 @@ use crate::{
 };
 
 mod approve;
-mod pending;
+mod delete;
+mod detail;
+mod item;
+mod list;
 mod reject;
+mod update;
 
 pub fn router() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
-        .routes(routes!(pending::pending))
+        .routes(routes!(list::list))
+        .routes(routes!(list::pending))
+        .routes(routes!(detail::detail, update::update, delete::delete))
         .routes(routes!(approve::approve))
         .routes(routes!(reject::reject))
 }
@@ -37,6 +43,33 @@ struct Reviewed {
     admin_review_note: Option<String>,
     reviewed_at: Option<DateTime<Utc>>,
     published_at: Option<DateTime<Utc>>,
+}
+
+/// Tells the owner of a review; other statuses are told to nobody.
+async fn tell_owner(
+    connection: &mut PgConnection,
+    portfolio: &Loaded,
+    actor: Uuid,
+    status: Status,
+    note: Option<&str>,
+    version: i64,
+) -> Result<(), sqlx::Error> {
+    let mut data = json!({
+        "portfolio_id": portfolio.id,
+        "portfolio_judul": portfolio.judul,
+        "portfolio_slug": portfolio.slug,
+    });
+    let kind = match status {
+        Status::Published => Kind::PortfolioApproved,
+        Status::Rejected => {
+            data["admin_note"] = json!(note);
+            Kind::PortfolioRejected
+        }
+        _ => return Ok(()),
+    };
+    // Each review is told once: the version names it.
+    let key = format!("{}:{version}", portfolio.id);
+    notifications::insert(connection, portfolio.user_id, actor, kind, &key, data).await
 }
 
 /// For the check that comes before the body is read.
@@ -75,20 +108,7 @@ async fn review(
     )
     .fetch_one(&mut *connection)
     .await?;
-    let mut data = json!({
-        "portfolio_id": id,
-        "portfolio_judul": portfolio.judul,
-        "portfolio_slug": portfolio.slug,
-    });
-    let kind = if status == Status::Published {
-        Kind::PortfolioApproved
-    } else {
-        data["admin_note"] = json!(note);
-        Kind::PortfolioRejected
-    };
-    // Each review is told once: the version names it.
-    let key = format!("{id}:{}", row.version);
-    notifications::insert(connection, portfolio.user_id, caller.id, kind, &key, data).await?;
+    tell_owner(connection, &portfolio, caller.id, status, note, row.version).await?;
     let action = if status == Status::Published { "portfolio.approve" } else { "portfolio.reject" };
     audit::record(connection, caller.id, action, id, &["status", "admin_review_note"]).await?;
     events::status_changed(connection, events::State { version: row.version, status, ..portfolio.state() }).await?;

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     detail::{self, AdminUserDetail},
-    pictures,
+    pictures::{self, Picture},
     profile::{self, NewProfile},
     rules,
 };
@@ -55,6 +55,14 @@ struct CreateAccount {
     must_change_password: bool,
 }
 
+/// What the request asks for, and may.
+struct Checked {
+    account: CreateAccount,
+    profile: NewProfile,
+    avatar: Option<Picture>,
+    banner: Option<Picture>,
+}
+
 /// Creates a user: account and profile, or neither.
 #[utoipa::path(
     post,
@@ -71,16 +79,16 @@ pub async fn create(
 ) -> ApiResult<Data<AdminUserDetail>> {
     caller.require(Capability::Users)?;
     let body = body.read().await?;
-    let (account, profile) = check(&app, &caller, body).await?;
-    intents::recover_names(&app, &account.username, &account.email).await?;
-    let id = run(&app, caller.id, account, profile).await?;
+    let checked = check(&app, &caller, body).await?;
+    intents::recover_names(&app, &checked.account.username, &checked.account.email).await?;
+    let id = run(&app, caller.id, checked).await?;
     // Somebody may have asked as this user before he existed.
     app.callers.forget(id).await;
     Ok(Data::created(detail::load(&app.db, id).await?).message("Pengguna berhasil dibuat"))
 }
 
 /// Every broken field at once, then the rule that depends on the values.
-async fn check(app: &AppState, caller: &Caller, new: NewUser) -> ApiResult<(CreateAccount, NewProfile)> {
+async fn check(app: &AppState, caller: &Caller, new: NewUser) -> ApiResult<Checked> {
     let mut errors = FieldErrors::new();
     let username = rules::username(&mut errors, new.username.as_deref());
     let email = rules::email(&mut errors, new.email.as_deref());
@@ -128,21 +136,24 @@ async fn check(app: &AppState, caller: &Caller, new: NewUser) -> ApiResult<(Crea
         kelas_id,
         tahun_masuk: new.tahun_masuk,
         tahun_lulus: new.tahun_lulus.or(leaves),
-        avatar,
-        banner,
+        avatar: None,
+        banner: None,
     };
-    Ok((account, profile))
+    Ok(Checked { account, profile, avatar, banner })
 }
 
-async fn kelas_exists(connection: &mut PgConnection, id: Uuid) -> ApiResult<bool> {
+pub async fn kelas_exists(connection: &mut PgConnection, id: Uuid) -> ApiResult<bool> {
     let found = sqlx::query_scalar!("select id from kelas where id = $1 and deleted_at is null", id);
     Ok(found.fetch_optional(connection).await?.is_some())
 }
 
 /// The command itself, in the order that the module `intents` explains. Returns the new user.
-async fn run(app: &AppState, actor: Uuid, mut new: CreateAccount, profile: NewProfile) -> ApiResult<Uuid> {
-    let mut connection = app.db.acquire().await?;
+async fn run(app: &AppState, actor: Uuid, checked: Checked) -> ApiResult<Uuid> {
+    let Checked { account: mut new, mut profile, avatar, banner } = checked;
     for _ in 0..ATTEMPTS {
+        profile.avatar = pictures::copy(app, avatar.as_ref(), new.account_id).await?;
+        profile.banner = pictures::copy(app, banner.as_ref(), new.account_id).await?;
+        let mut connection = app.db.acquire().await?;
         open(&mut connection, actor, &new, &profile).await?;
         let mut tx = connection.begin().await?;
         if intents::lock(&mut tx, new.command_id).await? {

@@ -12,10 +12,17 @@ use crate::{
 
 /// The current class of a user.
 #[derive(Debug, Serialize, ToSchema)]
-struct AdminKelas {
+pub struct AdminKelas {
     id: Uuid,
     nama: String,
     tingkat: i32,
+}
+
+impl AdminKelas {
+    /// From the columns of an outer join.
+    pub fn of(id: Option<Uuid>, nama: Option<String>, tingkat: Option<i32>) -> Option<Self> {
+        Some(Self { id: id?, nama: nama?, tingkat: tingkat? })
+    }
 }
 
 /// A user as the back office sees him.
@@ -101,14 +108,13 @@ pub async fn load(db: &PgPool, id: Uuid) -> ApiResult<AdminUserDetail> {
     .fetch_optional(db)
     .await?
     .ok_or_else(not_found)?;
-    let kelas = row.kelas_id.zip(row.kelas_nama).zip(row.tingkat);
     Ok(AdminUserDetail {
         id,
         username: row.username,
         nama: row.nama,
         role: row.role,
         avatar_url: row.avatar_url,
-        kelas: kelas.map(|((id, nama), tingkat)| AdminKelas { id, nama, tingkat }),
+        kelas: AdminKelas::of(row.kelas_id, row.kelas_nama, row.tingkat),
         jurusan: JurusanRef::of(row.jurusan_id, row.jurusan_nama, row.jurusan_kode),
         is_active: row.is_active,
         created_at: row.created_at,

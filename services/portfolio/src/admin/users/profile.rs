@@ -2,7 +2,7 @@ use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::pictures::{self, Picture};
+use super::pictures::{self, Gift};
 use crate::{
     academic::history,
     admin::audit,
@@ -18,8 +18,8 @@ pub struct NewProfile {
     pub kelas_id: Option<Uuid>,
     pub tahun_masuk: Option<i32>,
     pub tahun_lulus: Option<i32>,
-    pub avatar: Option<Picture>,
-    pub banner: Option<Picture>,
+    pub avatar: Option<Gift>,
+    pub banner: Option<Gift>,
 }
 
 /// Writes the user row with all that belongs to it: class history, pictures taken over from the actor, event, audit.
@@ -65,11 +65,11 @@ pub async fn write(
     if let Some(kelas) = profile.kelas_id {
         history::enter(connection, account.id, kelas).await?;
     }
-    if let Some(picture) = &profile.avatar {
-        pictures::give_avatar(connection, actor, account.id, picture).await?;
+    if let Some(gift) = &profile.avatar {
+        pictures::give_avatar(connection, actor, account.id, gift).await?;
     }
-    if let Some(picture) = &profile.banner {
-        pictures::give_banner(connection, actor, account.id, picture).await?;
+    if let Some(gift) = &profile.banner {
+        pictures::give_banner(connection, actor, account.id, gift).await?;
     }
     users::profile::changed(connection, account.id).await?;
     let fields = ["username", "email", "role", "nama", "nisn", "nis", "kelas_id", "tahun_masuk", "tahun_lulus"];
