@@ -20,8 +20,8 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Frame, SizeHint};
 
-/// More than any route of the API takes; the largest bodies go straight to the object store.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// More than any route takes, those between the services among them; the largest bodies go straight to the object store.
+const MOST_BYTES: usize = 12 * 1024 * 1024;
 const LONGEST: Duration = Duration::from_secs(5);
 
 pub(crate) async fn drain_unread(request: Request, next: Next) -> Response {
