@@ -165,6 +165,21 @@ async fn update(
 async fn delete(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<()>> {
     caller.require(Capability::Tags)?;
     let mut tx = app.db.begin().await?;
+    // Portfolios first and in the order of their ids, as views and likes lock them; then the tag, against whoever is just
+    // choosing it.
+    sqlx::query!(
+        "
+        select id
+        from portfolios
+        where id in (select portfolio_id from portfolio_tags where tag_id = $1)
+        order by id
+        for no key update
+        ",
+        id,
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    sqlx::query!("select id from tags where id = $1 for update", id).fetch_optional(&mut *tx).await?;
     let deleted = sqlx::query!("update tags set deleted_at = now() where id = $1 and deleted_at is null", id)
         .execute(&mut *tx)
         .await?;

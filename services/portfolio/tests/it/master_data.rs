@@ -248,3 +248,36 @@ async fn tags_are_unique_by_name_and_leave_their_portfolios() {
     admin.delete(&path).await.fails(404, "NOT_FOUND");
     assert_eq!(siti.get(&draft.by_id()).await.data(200)["tags"], json!([]));
 }
+
+#[tokio::test]
+async fn whoever_chooses_what_is_being_deleted_is_waited_for() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let draft = siti.draft("Karya").await;
+    let (tag, series) = (app.tag("Web").await, app.series("PJBL", true).await);
+    for (table, choose, path) in [
+        (
+            "tags",
+            "insert into portfolio_tags (portfolio_id, tag_id) select $2, id from tags where id = $1 for key share",
+            format!("{TAGS}/{tag}"),
+        ),
+        (
+            "series",
+            "update portfolios set series_id = (select id from series where id = $1 for key share) where id = $2",
+            format!("/api/v1/admin/series/{series}"),
+        ),
+    ] {
+        let mut tx = app.pool.begin().await.unwrap();
+        let chosen = if table == "tags" { tag } else { series };
+        sqlx::query(choose).bind(chosen).bind(draft.id).execute(&mut *tx).await.unwrap();
+        let (deleted, ()) = tokio::join!(app.admin().delete(&path), async {
+            app.somebody_waits_for_a_lock().await;
+            tx.commit().await.unwrap();
+        });
+        deleted.data(200);
+    }
+    let left =
+        "select (select count(*) from portfolio_tags) + (select count(*) from portfolios where series_id is not null)";
+    assert_eq!(app.count(left).await, 0);
+    assert_eq!(app.count("select count(*) from portfolios where tag_ids <> '{}'").await, 0);
+}

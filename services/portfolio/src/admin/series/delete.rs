@@ -19,6 +19,12 @@ use crate::{
 pub async fn delete(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<()>> {
     caller.require(Capability::Series)?;
     let mut tx = app.db.begin().await?;
+    // Portfolios first and in the order of their ids, as views and likes lock them; then the template, against whoever is
+    // just choosing it.
+    sqlx::query!("select id from portfolios where series_id = $1 order by id for no key update", id)
+        .fetch_all(&mut *tx)
+        .await?;
+    sqlx::query!("select id from series where id = $1 for update", id).fetch_optional(&mut *tx).await?;
     let deleted = sqlx::query!(
         "update series set deleted_at = now(), updated_at = now() where id = $1 and deleted_at is null",
         id,
