@@ -4,10 +4,13 @@ mod academic;
 mod accounts;
 pub mod admin;
 mod app;
+mod assessments;
 mod blocks;
 mod capabilities;
+mod changelogs;
 mod comments;
 mod feed;
+mod feedback;
 mod follows;
 mod health;
 mod internal;
@@ -58,6 +61,10 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(feed::router())
         .merge(search::router())
         .merge(admin::router())
+        .merge(assessments::router())
+        .merge(feedback::router())
+        .merge(changelogs::router())
+        .merge(notifications::router())
         .merge(health::router())
         .merge(openapi::router())
 }

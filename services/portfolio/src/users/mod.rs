@@ -7,6 +7,8 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use crate::AppState;
 
 pub mod account_events;
+mod brief;
+pub use brief::UserBrief;
 pub mod copy;
 mod detail;
 pub mod find;

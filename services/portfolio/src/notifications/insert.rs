@@ -1,4 +1,4 @@
-//! What people are told. One function writes them, in the transaction of what they tell about.
+//! One function writes what people are told, in the transaction of what it tells about.
 
 use serde_json::Value;
 use sqlx::PgConnection;
