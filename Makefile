@@ -9,7 +9,7 @@ SERVICES := auth portfolio media
 DEVSTACK := $(CARGO_TARGET_DIR)/debug/devstack
 SEAWEEDFS := $(HOME)/.cache/grafikarsa/seaweedfs
 
-.PHONY: help deps dev dev-reset build test test-seaweedfs bench bench-media bench-login lint fmt openapi sqlx-prepare
+.PHONY: help deps dev dev-reset build test test-seaweedfs bench bench-media bench-login bench-polling lint fmt openapi sqlx-prepare
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -50,6 +50,10 @@ bench-media: deps ## Measures photographs beside vipsthumbnail and sharp, and pi
 bench-login: deps ## Measures logins beside raw argon2id, with release builds behind nginx
 	cargo build --release --workspace --bins
 	cargo bench --workspace --bench login
+
+bench-polling: deps ## Measures what 2,000 open tabs of the web client cost, with release builds behind nginx
+	cargo build --release --workspace --bins
+	cargo bench --workspace --bench polling
 
 lint: deps ## Format, clippy, freshness of generated files, one TLS provider
 	cargo fmt --all -- --check
