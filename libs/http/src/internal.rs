@@ -9,7 +9,9 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use grafikarsa_config::Secret;
+use reqwest::{Method, RequestBuilder};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use subtle::ConstantTimeEq as _;
 use url::Url;
@@ -136,8 +138,8 @@ impl InternalClient {
     /// # Errors
     /// See [`InternalError`].
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, InternalError> {
-        match self.send(reqwest::Method::GET, path, None::<&()>).await {
-            Err(InternalError::Unreachable(_)) => self.send(reqwest::Method::GET, path, None::<&()>).await,
+        match self.send(Method::GET, path, |request| request).await {
+            Err(InternalError::Unreachable(_)) => self.send(Method::GET, path, |request| request).await,
             answer => answer,
         }
     }
@@ -147,20 +149,31 @@ impl InternalClient {
     /// # Errors
     /// See [`InternalError`].
     pub async fn post<B: Serialize, T: DeserializeOwned>(&self, path: &str, body: &B) -> Result<T, InternalError> {
-        self.send(reqwest::Method::POST, path, Some(body)).await
+        self.send(Method::POST, path, |request| request.json(body)).await
     }
 
-    async fn send<B: Serialize, T: DeserializeOwned>(
+    /// POST of a file as it is, with its length. Never repeated here either.
+    ///
+    /// # Errors
+    /// See [`InternalError`].
+    pub async fn post_bytes<T: DeserializeOwned>(
         &self,
-        method: reqwest::Method,
         path: &str,
-        body: Option<&B>,
+        content_type: &str,
+        bytes: Bytes,
+    ) -> Result<T, InternalError> {
+        self.send(Method::POST, path, |request| request.header(header::CONTENT_TYPE, content_type).body(bytes)).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        with_body: impl FnOnce(RequestBuilder) -> RequestBuilder,
     ) -> Result<T, InternalError> {
         let url = self.base.join(path).map_err(|error| InternalError::Unreadable(error.into()))?;
-        let mut request = self.http.request(method, url).timeout(self.deadline).bearer_auth(self.token.expose());
-        if let Some(body) = body {
-            request = request.json(body);
-        }
+        let request = self.http.request(method, url).timeout(self.deadline).bearer_auth(self.token.expose());
+        let request = with_body(request);
         let mut headers = HeaderMap::new();
         grafikarsa_telemetry::propagation::inject_http(&mut headers);
         let mut answer =
