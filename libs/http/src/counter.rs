@@ -58,6 +58,15 @@ impl Counter {
     /// # Errors
     /// 429 with the seconds until the window ends, when the limit is reached; then nothing is counted.
     pub async fn hit(&self, pool: &PgPool) -> ApiResult<()> {
+        self.hit_within(&mut *pool.acquire().await?).await
+    }
+
+    /// The same within a transaction: a rollback takes the hit back. Others who share the key wait for its end, so this is
+    /// its last statement.
+    ///
+    /// # Errors
+    /// Those of [`Counter::hit`].
+    pub async fn hit_within(&self, connection: &mut PgConnection) -> ApiResult<()> {
         let counted = sqlx::query_scalar::<_, i32>(
             "insert into rate_limits as counter (bucket, key, hits, window_ends_at)
              values ($1, $2, 1, now() + make_interval(secs => $3))
@@ -74,11 +83,31 @@ impl Counter {
         .bind(&self.key)
         .bind(f64::from(self.limit.seconds))
         .bind(self.limit.hits)
-        .fetch_optional(pool)
+        .fetch_optional(&mut *connection)
         .await?;
-        if counted.is_some() {
-            return Ok(());
-        }
+        if counted.is_some() { Ok(()) } else { Err(self.refusal(connection).await?) }
+    }
+
+    /// Counts nothing.
+    ///
+    /// # Errors
+    /// 429 as [`Counter::hit`], when the limit is reached.
+    pub async fn check(&self, pool: &PgPool) -> ApiResult<()> {
+        let reached: bool = sqlx::query_scalar(
+            "select exists (
+                 select from rate_limits where bucket = $1 and key = $2 and hits >= $3 and window_ends_at > now()
+             )",
+        )
+        .bind(self.bucket)
+        .bind(&self.key)
+        .bind(self.limit.hits)
+        .fetch_one(pool)
+        .await?;
+        if reached { Err(self.refusal(&mut *pool.acquire().await?).await?) } else { Ok(()) }
+    }
+
+    /// The 429 of a limit that is reached.
+    async fn refusal(&self, connection: &mut PgConnection) -> Result<ApiError, sqlx::Error> {
         let wait: Option<i64> = sqlx::query_scalar(
             "select ceil(extract(epoch from window_ends_at - now()))::bigint
              from rate_limits
@@ -86,9 +115,9 @@ impl Counter {
         )
         .bind(self.bucket)
         .bind(&self.key)
-        .fetch_optional(pool)
+        .fetch_optional(connection)
         .await?;
-        Err(ApiError::too_many(wait.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(1)))
+        Ok(ApiError::too_many(wait.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(1)))
     }
 
     /// Takes a hit back that turned out not to be one.
