@@ -9,14 +9,24 @@ use uuid::Uuid;
 pub struct Limits {
     follows: Limit,
     comments: Limit,
+    feedback_user: [Limit; 2],
+    feedback_guest: [Limit; 2],
 }
 
 impl Limits {
-    /// Reads `LIMIT_FOLLOWS` and `LIMIT_COMMENTS`.
+    /// Reads `LIMIT_FOLLOWS`, `LIMIT_COMMENTS` and `LIMIT_FEEDBACK_…`.
     pub fn read(env: &mut Reader) -> Self {
         Self {
             follows: Limit::read(env, "LIMIT_FOLLOWS", Limit::new(60, 60)),
             comments: Limit::read(env, "LIMIT_COMMENTS", Limit::new(10, 60)),
+            feedback_user: [
+                Limit::read(env, "LIMIT_FEEDBACK_USER_DAY", Limit::new(20, 86_400)),
+                Limit::read(env, "LIMIT_FEEDBACK_USER", Limit::new(5, 600)),
+            ],
+            feedback_guest: [
+                Limit::read(env, "LIMIT_FEEDBACK_GUEST_DAY", Limit::new(50, 86_400)),
+                Limit::read(env, "LIMIT_FEEDBACK_GUEST", Limit::new(10, 3600)),
+            ],
         }
     }
 
@@ -28,5 +38,17 @@ impl Limits {
     /// Comments of a user.
     pub fn comments(&self, user: Uuid) -> Counter {
         Counter::new("comments", self.comments, user)
+    }
+
+    /// Messages of a user to the school: those of a day, and those of a while.
+    pub fn feedback_of_user(&self, user: Uuid) -> [Counter; 2] {
+        let [day, short] = self.feedback_user;
+        [Counter::new("feedback_user_day", day, user), Counter::new("feedback_user", short, user)]
+    }
+
+    /// The same of the guests behind an address, which `guest` names without telling it.
+    pub fn feedback_of_guest(&self, guest: &str) -> [Counter; 2] {
+        let [day, short] = self.feedback_guest;
+        [Counter::new("feedback_guest_day", day, guest), Counter::new("feedback_guest", short, guest)]
     }
 }

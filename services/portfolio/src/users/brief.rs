@@ -10,3 +10,15 @@ pub struct UserBrief {
     pub nama: String,
     pub avatar_url: Option<String>,
 }
+
+impl UserBrief {
+    /// Of the columns of a user who may not be there.
+    pub fn of(
+        id: Option<Uuid>,
+        username: Option<String>,
+        nama: Option<String>,
+        avatar_url: Option<String>,
+    ) -> Option<Self> {
+        Some(Self { id: id?, username: username?, nama: nama?, avatar_url })
+    }
+}

@@ -36,6 +36,15 @@ impl GuestKey {
         Viewer::Guest(named.map_or_else(|| self.hash(headers, address), str::to_owned))
     }
 
+    /// A name of `address` for one purpose only: it is another one for every other purpose.
+    pub fn address(&self, purpose: &str, address: IpAddr) -> String {
+        let mut hash = self.0.clone();
+        hash.update(purpose.as_bytes());
+        hash.update(b"\0");
+        hash.update(address.to_canonical().to_string().as_bytes());
+        HEXLOWER.encode(&hash.finalize().into_bytes())
+    }
+
     fn hash(&self, headers: &HeaderMap, address: IpAddr) -> String {
         let mut hash = self.0.clone();
         hash.update(address.to_string().as_bytes());
@@ -91,5 +100,19 @@ mod tests {
             assert_ne!(other, Viewer::Guest(name.clone()));
         }
         assert_eq!(key("x").guest(&headers("", "A"), ADDRESS), Viewer::Guest(name), "the same on every replica");
+    }
+
+    #[test]
+    fn an_address_has_a_name_for_each_purpose() {
+        let name = key("x").address("feedback", ADDRESS);
+        assert_eq!(key("x").address("feedback", "::ffff:192.0.2.7".parse().unwrap()), name, "however it is written");
+        for other in [
+            key("x").address("other", ADDRESS),
+            key("y").address("feedback", ADDRESS),
+            key("x").address("feedback", "192.0.2.8".parse().unwrap()),
+        ] {
+            assert_ne!(other, name);
+        }
+        assert_ne!(key("x").guest(&headers("", ""), ADDRESS), Viewer::Guest(name));
     }
 }
