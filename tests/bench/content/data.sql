@@ -166,7 +166,8 @@ analyze;
 update portfolios p
 set like_count = coalesce(likes.n, 0),
     view_count = coalesce(views.n, 0),
-    tag_ids = array(select tag_id from portfolio_tags t where t.portfolio_id = p.id order by tag_id)
+    tag_ids = array(select tag_id from portfolio_tags t where t.portfolio_id = p.id order by tag_id),
+    is_assessed = exists (select 1 from assessments a where a.portfolio_id = p.id)
 from works
 left join (select portfolio_id, count(*) as n from portfolio_likes group by 1) likes on likes.portfolio_id = works.id
 left join (select portfolio_id, count(*) as n from portfolio_views group by 1) views on views.portfolio_id = works.id
@@ -176,6 +177,8 @@ set follower_count = (select count(*) from follows f where f.followed_id = u.id)
     following_count = (select count(*) from follows f where f.follower_id = u.id);
 update list_totals set total = (select count(*) from portfolios where is_public) where list = 'public_portfolios';
 update list_totals set total = (select count(*) from users where is_listed) where list = 'listed_users';
+update list_totals set total = (select count(*) from portfolios where is_public) where list = 'assessable_portfolios';
+update list_totals set total = (select count(*) from assessments) where list = 'assessed_portfolios';
 update list_changes set lists = lists + 1, feed = feed + 1;
 set session_replication_role = default;
 vacuum (analyze);

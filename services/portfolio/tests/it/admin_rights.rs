@@ -27,7 +27,7 @@ const CAPABILITIES: [&str; 14] = [
 const ID: &str = "00000000-0000-4000-8000-000000000000";
 
 /// A route with an empty body or none, who gets behind its guard, and what he meets there.
-const ROUTES: [(&str, &str, &[&str], u16); 58] = [
+const ROUTES: [(&str, &str, &[&str], u16); 80] = [
     ("GET", "dashboard/stats", &["dashboard", "moderation"], 200),
     ("GET", "jurusan", &["majors", "classes", "series"], 200),
     ("POST", "jurusan", &["majors"], 422),
@@ -86,6 +86,28 @@ const ROUTES: [(&str, &str, &[&str], u16); 58] = [
     ("DELETE", "special-roles/ID", &["special_roles"], 404),
     ("POST", "special-roles/ID/users", &["special_roles"], 404),
     ("DELETE", "special-roles/ID/users/ID", &["special_roles"], 404),
+    ("GET", "assessment-metrics", &["assessment_metrics", "assessments"], 200),
+    ("POST", "assessment-metrics", &["assessment_metrics"], 422),
+    ("PUT", "assessment-metrics/reorder", &["assessment_metrics"], 422),
+    ("PATCH", "assessment-metrics/ID", &["assessment_metrics"], 404),
+    ("DELETE", "assessment-metrics/ID", &["assessment_metrics"], 404),
+    ("GET", "assessments", &["assessments"], 200),
+    ("GET", "assessments/stats", &["assessments"], 200),
+    ("GET", "assessments/ID", &["assessments"], 404),
+    ("POST", "assessments/ID", &["assessments"], 404),
+    ("DELETE", "assessments/ID", &["assessments"], 404),
+    ("GET", "feedback", &["feedback"], 200),
+    ("GET", "feedback/stats", &["feedback"], 200),
+    ("GET", "feedback/ID", &["feedback"], 404),
+    ("PATCH", "feedback/ID", &["feedback"], 404),
+    ("DELETE", "feedback/ID", &["feedback"], 404),
+    ("GET", "changelogs", &["changelog"], 200),
+    ("POST", "changelogs", &["changelog"], 422),
+    ("GET", "changelogs/ID", &["changelog"], 404),
+    ("PATCH", "changelogs/ID", &["changelog"], 404),
+    ("DELETE", "changelogs/ID", &["changelog"], 404),
+    ("POST", "changelogs/ID/publish", &["changelog"], 404),
+    ("POST", "changelogs/ID/unpublish", &["changelog"], 404),
 ];
 
 #[tokio::test]
