@@ -89,13 +89,15 @@ struct Tabs {
 impl Tabs {
     async fn new(stack: &Stack, nginx: Url) -> Self {
         let pool = stack.pool("portfolio").await;
-        let students: Vec<Uuid> =
-            sqlx::query_scalar("select id from users where role = 'student' and deleted_at is null order by id limit $1")
-                .bind(i64::try_from(TABS).unwrap())
-                .fetch_all(&pool)
-                .await
-                .unwrap();
-        let promoted = "update users set role = 'admin' where id = (select max(id::text)::uuid from users) returning id";
+        let students: Vec<Uuid> = sqlx::query_scalar(
+            "select id from users where role = 'student' and deleted_at is null order by id limit $1",
+        )
+        .bind(i64::try_from(TABS).unwrap())
+        .fetch_all(&pool)
+        .await
+        .unwrap();
+        let promoted =
+            "update users set role = 'admin' where id = (select max(id::text)::uuid from users) returning id";
         let admin: Uuid = sqlx::query_scalar(promoted).fetch_one(&pool).await.unwrap();
         pool.close().await;
         let env = stack.env_of("portfolio");
