@@ -15,7 +15,7 @@ use payload::{BlockType, Context, Normalised};
 mod create;
 mod delete;
 mod order;
-mod payload;
+pub mod payload;
 mod reorder;
 mod update;
 

@@ -12,12 +12,12 @@ mod design;
 mod document;
 mod embed;
 #[cfg(test)]
-mod hostile;
+pub mod hostile;
 mod image;
 mod table;
-mod text;
-mod url;
-mod youtube;
+pub mod text;
+pub mod url;
+pub mod youtube;
 
 /// Bytes of a payload as JSON.
 const LARGEST: usize = 256 * 1024;
@@ -118,7 +118,7 @@ pub fn normalise(errors: &mut FieldErrors, block_type: BlockType, payload: &Valu
     if payload.to_string().len() > LARGEST {
         errors.add("payload", "Payload maksimal 256 KiB");
     }
-    let mut fields = Fields { object, errors };
+    let mut fields = Fields { path: "payload", object, errors };
     match block_type {
         BlockType::Text => text::normalise(&mut fields),
         BlockType::Image => image::normalise(&mut fields, context),
@@ -132,14 +132,16 @@ pub fn normalise(errors: &mut FieldErrors, block_type: BlockType, payload: &Valu
 }
 
 /// The keys of a payload, read one by one.
-struct Fields<'a> {
-    object: &'a Map<String, Value>,
-    errors: &'a mut FieldErrors,
+pub struct Fields<'a> {
+    /// Where the payload stands in the request.
+    pub path: &'a str,
+    pub object: &'a Map<String, Value>,
+    pub errors: &'a mut FieldErrors,
 }
 
 impl Fields<'_> {
-    fn error(&mut self, key: &str, message: impl Into<String>) {
-        self.errors.add(format!("payload.{key}"), message);
+    pub fn error(&mut self, key: &str, message: impl Into<String>) {
+        self.errors.add(format!("{}.{key}", self.path), message);
     }
 
     /// A text as typed, `most` characters at the most. Missing and `null` are the empty text.
@@ -155,7 +157,7 @@ impl Fields<'_> {
     }
 
     /// A text without the white space around it.
-    fn text(&mut self, key: &str, most: usize) -> String {
+    pub fn text(&mut self, key: &str, most: usize) -> String {
         self.raw(key, most).trim().to_owned()
     }
 

@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::{Fields, Normalised, without_controls};
 
-const LONGEST: usize = 50_000;
 const LONGEST_PREVIEW: usize = 280;
 /// Almost every text settles in two.
 const ROUNDS: usize = 8;
@@ -26,7 +25,22 @@ static TAGS: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("(?i)<(/?)([a
 static REPEATED: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("(?i)<(b|big|code|em|font|i|nobr|s|small|strike|strong|tt|u)[\\s/][^>]*>").ok());
 
-static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
+/// What a text may hold.
+pub struct Rules {
+    /// Characters, as they are sent and as they are stored.
+    longest: usize,
+    sanitiser: Builder<'static>,
+}
+
+/// Texts of portfolios.
+static PORTFOLIO: LazyLock<Rules> =
+    LazyLock::new(|| Rules { longest: 50_000, sanitiser: sanitiser(&["href", "title"]) });
+
+/// Texts of changelogs.
+pub static CHANGELOG: LazyLock<Rules> = LazyLock::new(|| Rules { longest: 20_000, sanitiser: sanitiser(&["href"]) });
+
+/// Lets the elements of the web client's editor through, and of a link these attributes.
+fn sanitiser(of_links: &[&'static str]) -> Builder<'static> {
     let mut builder = Builder::empty();
     builder
         .tags(HashSet::from([
@@ -56,12 +70,12 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
             "script", "style", "iframe", "object", "embed", "form", "svg", "math", "template",
         ]))
         .generic_attributes(HashSet::new())
-        .tag_attributes(HashMap::from([("a", HashSet::from(["href", "title"]))]))
+        .tag_attributes(HashMap::from([("a", of_links.iter().copied().collect())]))
         .url_schemes(HashSet::from(["http", "https", "mailto"]))
         .url_relative(UrlRelative::Deny)
         .link_rel(Some("noopener noreferrer"));
     builder
-});
+}
 
 static NO_MARKUP: LazyLock<Builder<'static>> = LazyLock::new(Builder::empty);
 
@@ -69,31 +83,42 @@ static NO_MARKUP: LazyLock<Builder<'static>> = LazyLock::new(Builder::empty);
 static LINE_ENDS: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new("</?(?:p|br|pre|blockquote|ul|ol|li|h[1-6])[ />]|</?(?:p|br|pre|li)>").ok());
 
-/// Plain text is stored as typed; what holds markup is sanitised, because the web client renders it as it is.
 pub(super) fn normalise(fields: &mut Fields) -> Normalised {
-    let mut content = fields.raw("content", LONGEST);
+    let content = read(fields, "content", &PORTFOLIO);
+    let preview = preview(&content);
+    Normalised { preview: preview.clone(), ..Normalised::new(json!({ "content": content }), preview.is_none()) }
+}
+
+/// The text at `key`. Plain text is stored as typed; what holds markup is sanitised, because the web client renders it as
+/// it is.
+pub fn read(fields: &mut Fields, key: &str, rules: &Rules) -> String {
+    let mut content = fields.raw(key, rules.longest);
     if content.contains('<') && is_nested_too_deep(&content) {
-        fields.error("content", "Terlalu banyak elemen yang bertingkat");
+        fields.error(key, "Terlalu banyak elemen yang bertingkat");
         content.clear();
     } else if content.contains('<') {
         content = without_attributes(&content);
         // Elements that are wrongly nested find their places over several rounds.
         for _ in 0..ROUNDS {
-            let cleaner = sanitised(&content);
+            let cleaner = sanitised(&content, rules);
             let is_settled = cleaner == content;
             content = cleaner;
-            if is_settled || content.len() > 4 * LONGEST {
+            if is_settled || content.len() > 4 * rules.longest {
                 break;
             }
         }
         // Escaping makes it longer; what is stored must be accepted when it is sent back.
-        if content.trim().chars().count() > LONGEST {
-            fields.error("content", format!("Maksimal {LONGEST} karakter"));
+        if content.trim().chars().count() > rules.longest {
+            fields.error(key, format!("Maksimal {} karakter", rules.longest));
             content.clear();
         }
     }
-    let preview = preview(&content);
-    Normalised { preview: preview.clone(), ..Normalised::new(json!({ "content": content }), preview.is_none()) }
+    content
+}
+
+/// Whether a reader sees nothing of it.
+pub fn is_blank(content: &str) -> bool {
+    preview(content).is_none()
 }
 
 fn is_nested_too_deep(html: &str) -> bool {
@@ -115,9 +140,9 @@ fn without_attributes(html: &str) -> String {
     REPEATED.as_ref().map_or_else(String::new, |repeated| repeated.replace_all(html, "<$1>").into_owned())
 }
 
-fn sanitised(html: &str) -> String {
+fn sanitised(html: &str, rules: &Rules) -> String {
     // References to characters have become characters.
-    let clean = without_controls(&SANITISER.clean(html).to_string());
+    let clean = without_controls(&rules.sanitiser.clean(html).to_string());
     // A parser drops the first line end of a `pre`, and takes U+FEFF in front for the mark of an encoding.
     clean.trim_start_matches('\u{feff}').replace("<pre>\n", "<pre>\n\n")
 }
@@ -214,7 +239,7 @@ mod tests {
         let differing = (0..90).map(|n| format!("<b {n}><i/{n}><u\n{n}>")).collect::<Vec<_>>().concat();
         let text = format!("<p>{differing}{}", "<p>x".repeat(100));
         // Three of a kind in each paragraph; 270 without the rule.
-        let stored = SANITISER.clean(&without_attributes(&text)).to_string();
+        let stored = PORTFOLIO.sanitiser.clean(&without_attributes(&text)).to_string();
         assert!(stored.matches("<b>").count() < 400, "{}", stored.len());
         for deep in ["<ul>", "<b>", "<DIV>", "<a href=\"https://a.test\">"] {
             assert_eq!(run(BlockType::Text, &json!({ "content": deep.repeat(101) })), Err(422), "{deep}");

@@ -19,6 +19,8 @@ pub enum Rule {
     Https,
     /// `http`, `https` and `mailto`.
     WebOrMail,
+    /// `http`, `https` and paths of the site, which begin with one slash.
+    WebOrPath,
 }
 
 /// What is typed by hand: `host.tld`, perhaps with port and path.
@@ -45,6 +47,10 @@ pub fn address(text: &str, rule: Rule) -> Option<String> {
     }
     if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return None;
+    }
+    if rule == Rule::WebOrPath && text.starts_with('/') {
+        // Two slashes begin a host, and browsers take a backslash for a slash.
+        return (!text[1..].starts_with('/') && !text.contains('\\')).then(|| text.to_owned());
     }
     let bare = BARE_HOST.as_ref().is_some_and(|pattern| pattern.is_match(text));
     let address = if bare { format!("https://{text}") } else { text.to_owned() };
@@ -122,6 +128,20 @@ mod tests {
             assert_eq!(address(text, Rule::Web).as_deref(), expected, "{text}");
         }
         assert_eq!(address(&format!("https://a.test/{}", "x".repeat(2048)), Rule::Web), None);
+    }
+
+    #[test]
+    fn paths_of_the_site() {
+        for path in ["/", "/tentang", "/a/b?c=/d#e", "/x//y"] {
+            assert_eq!(address(path, Rule::WebOrPath).as_deref(), Some(path));
+            assert_eq!(address(path, Rule::Web), None, "{path}");
+        }
+        for bad in
+            ["//evil.test", "/\\evil.test", "/\t/evil.test", "/a b", "\\/evil.test", "javascript:/x", "mailto:a@b.test"]
+        {
+            assert_eq!(address(bad, Rule::WebOrPath), None, "{bad}");
+        }
+        assert_eq!(address("a.test/x", Rule::WebOrPath).as_deref(), Some("https://a.test/x"));
     }
 
     #[test]

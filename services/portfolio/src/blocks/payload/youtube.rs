@@ -8,16 +8,21 @@ use super::{Fields, Normalised, url as addresses};
 
 static ID: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new("^[A-Za-z0-9_-]{11}$").ok());
 
-/// The identifier becomes part of the address of a frame, so nothing else may stand there.
 pub(super) fn normalise(fields: &mut Fields) -> Normalised {
-    let raw = fields.text("video_id", 2048);
+    let video_id = read(fields, "video_id");
     let title = fields.text("title", 200);
-    let video_id = identifier(&raw).unwrap_or_else(|| {
-        fields.error("video_id", "Video YouTube tidak dikenali");
-        String::new()
-    });
     let is_empty = video_id.is_empty();
     Normalised::new(json!({ "video_id": video_id, "title": title }), is_empty)
+}
+
+/// The video at `key`, as its identifier or in one of the usual addresses; empty is none. The identifier becomes part of
+/// the address of a frame, so nothing else may stand there.
+pub fn read(fields: &mut Fields, key: &str) -> String {
+    let raw = fields.text(key, 2048);
+    identifier(&raw).unwrap_or_else(|| {
+        fields.error(key, "Video YouTube tidak dikenali");
+        String::new()
+    })
 }
 
 fn identifier(raw: &str) -> Option<String> {
