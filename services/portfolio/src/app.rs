@@ -11,6 +11,7 @@ use crate::{
     admin::import,
     api,
     capabilities::Callers,
+    changelogs,
     feed, internal, jobs,
     limits::Limits,
     media_events, portfolios, promotion,
@@ -109,6 +110,8 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     Service::new("portfolio", settings.http, Verifier::new(keys, revocations.clone()))
         .api(api.with_state(state.clone()))
         .slow(import::PATH, import::TIME_LIMIT)
+        .slow(changelogs::admin::PATH, changelogs::admin::TIME_LIMIT)
+        .slow(changelogs::admin::PATH_OF_ONE, changelogs::admin::TIME_LIMIT)
         .internal(internal::router().with_state(state))
         .ready_when("postgres", move || database::ping(db.clone()))
         .ready_when("nats", move || {

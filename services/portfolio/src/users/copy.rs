@@ -7,7 +7,7 @@ use serde::Deserialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::{academic::history, portfolios::visibility};
+use crate::{academic::history, changelogs::reads, portfolios::visibility};
 
 /// An account as auth has it.
 #[derive(Clone, Debug, Deserialize)]
@@ -191,12 +191,13 @@ async fn count_follows(connection: &mut PgConnection, user: Uuid, visible: bool)
     Ok(())
 }
 
-/// What goes with a deleted account: likes, views, preferences, own notifications, special roles. Portfolios are
-/// hidden with their owner; comments and messages stay.
+/// What goes with a deleted account: likes, views, preferences, own notifications, marks of read changelogs, special
+/// roles. Portfolios are hidden with their owner; comments and messages stay.
 async fn forget(connection: &mut PgConnection, user: Uuid) -> Result<(), sqlx::Error> {
     sqlx::query!("delete from feed_preferences where user_id = $1", user).execute(&mut *connection).await?;
     sqlx::query!("delete from notifications where user_id = $1", user).execute(&mut *connection).await?;
     sqlx::query!("delete from user_special_roles where user_id = $1", user).execute(&mut *connection).await?;
+    reads::forget_reader(connection, user).await?;
     sqlx::query!(
         "
         with gone as (delete from portfolio_likes where user_id = $1 returning portfolio_id)
