@@ -88,6 +88,7 @@ pub async fn unreferenced(
         let mut tx = app.db.begin().await?;
         let used = match object.portfolio_id {
             None if matches!(object.kind.as_str(), "avatar" | "banner") => is_shown(&mut tx, &object).await?,
+            None if object.kind == "changelog_image" => is_in_changelogs(&mut tx, &object).await?,
             // Of what could refer to other kinds nothing is known here: they stay.
             None => true,
             Some(id) => match lock(&mut tx, id).await? {
@@ -126,6 +127,27 @@ async fn is_shown(connection: &mut PgConnection, object: &Object) -> Result<bool
     .await?;
     let url = Some(object.url.as_str());
     Ok(owner.is_some_and(|owner| owner.avatar_url.as_deref() == url || owner.banner_url.as_deref() == url))
+}
+
+/// Whether any changelog shows the picture. Its own is locked; others may show it, too, for addresses can be copied.
+async fn is_in_changelogs(connection: &mut PgConnection, object: &Object) -> Result<bool, sqlx::Error> {
+    sqlx::query!("select id from changelogs where id = $1 for no key update", object.owner_id)
+        .fetch_optional(&mut *connection)
+        .await?;
+    sqlx::query_scalar!(
+        r#"
+        select exists (
+            select 1
+            from changelog_blocks b
+            join changelog_sections s on s.id = b.section_id
+            join changelogs c on c.id = s.changelog_id and c.deleted_at is null
+            where b.object_key = $1
+        ) as "shown!"
+        "#,
+        object.object_key,
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// Also where the confirmation has not arrived yet, which then finds that it comes too late.
