@@ -4,6 +4,8 @@ use uuid::Uuid;
 
 /// A user beside what he did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+// auth calls something else UserBrief in the same document.
+#[schema(as = PersonBrief)]
 pub struct UserBrief {
     pub id: Uuid,
     pub username: String,
