@@ -56,10 +56,10 @@ async fn main() {
     let (span, used) = (started.elapsed().as_secs_f64(), cpu(pid) - before);
 
     times.sort_unstable_by(f64::total_cmp);
-    let at = |share: f64| times[(times.len() as f64 * share) as usize];
+    let at = |percent: usize| times[times.len() * percent / 100];
     println!("{TABS} tabs, {} requests in {span:.0} s, none failed", times.len());
     println!("{:<44}{:>12}", "requests per second", format!("{:.1}", times.len() as f64 / span));
-    println!("{:<44}{:>12}", "answers, p50 / p99", format!("{:.1} / {:.1} ms", at(0.5), at(0.99)));
+    println!("{:<44}{:>12}", "answers, p50 / p99", format!("{:.1} / {:.1} ms", at(50), at(99)));
     println!("{:<44}{:>12}", "CPU of portfolio for one", format!("{:.2} ms", used * 1000.0 / times.len() as f64));
     println!("{:<44}{:>12}", format!("cores used by portfolio (target {TARGET})"), format!("{:.3}", used / span));
 }
