@@ -6,6 +6,7 @@ pub mod admin;
 mod app;
 mod blocks;
 mod capabilities;
+mod chat;
 mod comments;
 mod feed;
 mod follows;
@@ -20,6 +21,7 @@ mod openapi;
 mod portfolios;
 pub mod promotion;
 mod rankings;
+mod realtime;
 mod search;
 mod seed;
 mod series;
@@ -58,6 +60,8 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(feed::router())
         .merge(search::router())
         .merge(admin::router())
+        .merge(chat::router())
+        .merge(realtime::router())
         .merge(health::router())
         .merge(openapi::router())
 }
