@@ -7,6 +7,8 @@ use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::chat::reactions;
+
 /// Number of the advisory lock.
 const LOCK: i64 = 0x706f_7274_0001;
 const EVERY: Duration = Duration::from_mins(10);
@@ -32,6 +34,7 @@ async fn round(db: &PgPool) -> Result<(), sqlx::Error> {
         sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "leader!""#, LOCK).fetch_one(&mut *tx).await?;
     if leader {
         Counter::forget_ended(&mut tx).await?;
+        reactions::forget_changes(&mut *tx).await?;
     }
     tx.commit().await
 }

@@ -9,14 +9,22 @@ use uuid::Uuid;
 pub struct Limits {
     follows: Limit,
     comments: Limit,
+    messages: Limit,
+    conversations: Limit,
+    reactions: Limit,
+    dm_changes: Limit,
 }
 
 impl Limits {
-    /// Reads `LIMIT_FOLLOWS` and `LIMIT_COMMENTS`.
+    /// Reads `LIMIT_FOLLOWS`, `LIMIT_COMMENTS` and so on.
     pub fn read(env: &mut Reader) -> Self {
         Self {
             follows: Limit::read(env, "LIMIT_FOLLOWS", Limit::new(60, 60)),
             comments: Limit::read(env, "LIMIT_COMMENTS", Limit::new(10, 60)),
+            messages: Limit::read(env, "LIMIT_MESSAGES", Limit::new(60, 60)),
+            conversations: Limit::read(env, "LIMIT_CONVERSATIONS", Limit::new(30, 3600)),
+            reactions: Limit::read(env, "LIMIT_REACTIONS", Limit::new(120, 60)),
+            dm_changes: Limit::read(env, "LIMIT_DM_CHANGES", Limit::new(60, 60)),
         }
     }
 
@@ -28,5 +36,25 @@ impl Limits {
     /// Comments of a user.
     pub fn comments(&self, user: Uuid) -> Counter {
         Counter::new("comments", self.comments, user)
+    }
+
+    /// Messages of a user, those that are refused as well.
+    pub fn messages(&self, user: Uuid) -> Counter {
+        Counter::new("messages", self.messages, user)
+    }
+
+    /// Conversations that a user opens.
+    pub fn conversations(&self, user: Uuid) -> Counter {
+        Counter::new("conversations", self.conversations, user)
+    }
+
+    /// Reactions that a user adds or takes back.
+    pub fn reactions(&self, user: Uuid) -> Counter {
+        Counter::new("reactions", self.reactions, user)
+    }
+
+    /// Blocks of a user and changes of his settings together.
+    pub fn dm_changes(&self, user: Uuid) -> Counter {
+        Counter::new("dm_changes", self.dm_changes, user)
     }
 }

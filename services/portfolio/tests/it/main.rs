@@ -14,6 +14,7 @@ mod admin_rights;
 mod admin_series;
 mod admin_users;
 mod blocks;
+mod chat;
 mod comments;
 mod create_user;
 mod dashboard;
