@@ -45,6 +45,10 @@ events! {
     "portfolio" "portfolio.status_changed" => portfolio::v1 / PortfolioStatusChanged;
     "portfolio" "portfolio.deleted" => portfolio::v1 / PortfolioDeleted;
     "portfolio" "media.released" => portfolio::v1 / MediaReleased;
+    "portfolio" "chat.message_sent" => portfolio::v1 / ChatMessageSent;
+    "portfolio" "chat.message_deleted" => portfolio::v1 / ChatMessageDeleted;
+    "portfolio" "chat.reaction_changed" => portfolio::v1 / ChatReactionChanged;
+    "portfolio" "chat.read" => portfolio::v1 / ChatRead;
     "media" "upload.confirmed" => media::v1 / UploadConfirmed;
     "media" "object.deleted" => media::v1 / ObjectDeleted;
 }

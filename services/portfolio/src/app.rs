@@ -11,7 +11,9 @@ use crate::{
     admin::import,
     api,
     capabilities::Callers,
-    changelogs, feed, internal, jobs,
+    changelogs,
+    chat::streaks,
+    feed, internal, jobs,
     limits::Limits,
     media_events, portfolios, promotion,
     rankings::Rankings,
@@ -49,6 +51,7 @@ pub struct AppState {
 pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::Result<()> {
     let db = database::connect(&settings.database, "portfolio").await?;
     database::prepare(&settings.database, &db, crate::migrator()).await?;
+    streaks::check_time_zone(&db, &settings.rules.streak_time_zone).await?;
     let bus = Bus::connect(&settings.events, "portfolio").await?;
     // Ends after the last request, so that what that wrote is still told and no ended session comes through.
     let last = CancellationToken::new();

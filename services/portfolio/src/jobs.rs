@@ -7,7 +7,7 @@ use sqlx::PgPool;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::{feedback::recent, notifications::retention};
+use crate::{chat::reactions, feedback::recent, notifications::retention};
 
 /// Number of the advisory lock.
 const LOCK: i64 = 0x706f_7274_0001;
@@ -36,6 +36,7 @@ async fn round(db: &PgPool) -> Result<(), sqlx::Error> {
         Counter::forget_ended(&mut tx).await?;
         retention::forget_old(&mut tx).await?;
         recent::forget_old(&mut tx).await?;
+        reactions::forget_changes(&mut *tx).await?;
     }
     tx.commit().await
 }

@@ -8,6 +8,7 @@ mod assessments;
 mod blocks;
 mod capabilities;
 mod changelogs;
+mod chat;
 mod comments;
 mod feed;
 mod feedback;
@@ -23,6 +24,7 @@ mod openapi;
 mod portfolios;
 pub mod promotion;
 mod rankings;
+mod realtime;
 mod search;
 mod seed;
 mod series;
@@ -65,6 +67,8 @@ pub fn api() -> OpenApiRouter<AppState> {
         .merge(feedback::router())
         .merge(changelogs::router())
         .merge(notifications::router())
+        .merge(chat::router())
+        .merge(realtime::router())
         .merge(health::router())
         .merge(openapi::router())
 }

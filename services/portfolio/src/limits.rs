@@ -11,10 +11,14 @@ pub struct Limits {
     comments: Limit,
     feedback_user: [Limit; 2],
     feedback_guest: [Limit; 2],
+    messages: Limit,
+    conversations: Limit,
+    reactions: Limit,
+    dm_changes: Limit,
 }
 
 impl Limits {
-    /// Reads `LIMIT_FOLLOWS`, `LIMIT_COMMENTS` and `LIMIT_FEEDBACK_…`.
+    /// Reads `LIMIT_FOLLOWS`, `LIMIT_COMMENTS` and so on.
     pub fn read(env: &mut Reader) -> Self {
         Self {
             follows: Limit::read(env, "LIMIT_FOLLOWS", Limit::new(60, 60)),
@@ -27,6 +31,10 @@ impl Limits {
                 Limit::read(env, "LIMIT_FEEDBACK_GUEST_DAY", Limit::new(50, 86_400)),
                 Limit::read(env, "LIMIT_FEEDBACK_GUEST", Limit::new(10, 3600)),
             ],
+            messages: Limit::read(env, "LIMIT_MESSAGES", Limit::new(60, 60)),
+            conversations: Limit::read(env, "LIMIT_CONVERSATIONS", Limit::new(30, 3600)),
+            reactions: Limit::read(env, "LIMIT_REACTIONS", Limit::new(120, 60)),
+            dm_changes: Limit::read(env, "LIMIT_DM_CHANGES", Limit::new(60, 60)),
         }
     }
 
@@ -50,5 +58,25 @@ impl Limits {
     pub fn feedback_of_guest(&self, guest: &str) -> [Counter; 2] {
         let [day, short] = self.feedback_guest;
         [Counter::new("feedback_guest_day", day, guest), Counter::new("feedback_guest", short, guest)]
+    }
+
+    /// Messages of a user, those that are refused as well.
+    pub fn messages(&self, user: Uuid) -> Counter {
+        Counter::new("messages", self.messages, user)
+    }
+
+    /// Conversations that a user opens.
+    pub fn conversations(&self, user: Uuid) -> Counter {
+        Counter::new("conversations", self.conversations, user)
+    }
+
+    /// Reactions that a user adds or takes back.
+    pub fn reactions(&self, user: Uuid) -> Counter {
+        Counter::new("reactions", self.reactions, user)
+    }
+
+    /// Blocks of a user and changes of his settings together.
+    pub fn dm_changes(&self, user: Uuid) -> Counter {
+        Counter::new("dm_changes", self.dm_changes, user)
     }
 }

@@ -38,6 +38,8 @@ pub struct Rules {
     /// Hosts of this installation, which nobody may embed: the web client's, the API's, the storage's, the store's.
     /// In lower case, without a dot at the end.
     pub own_hosts: Vec<String>,
+    /// Where the days of streaks begin at midnight; a name of PostgreSQL's.
+    pub streak_time_zone: String,
 }
 
 /// The first password of an imported student, who has to change it.
@@ -93,6 +95,7 @@ impl Settings {
                 initial_password: env.parse("IMPORT_INITIAL_PASSWORD", InitialPassword::Nis),
                 storage_base: storage.map(|url| url.as_str().trim_end_matches('/').to_owned()).unwrap_or_default(),
                 own_hosts,
+                streak_time_zone: env.string("STREAK_TIME_ZONE", "Asia/Jakarta"),
             },
             limits: Limits::read(&mut env),
             rankings_age: env.duration("RANKINGS_MAX_AGE", Duration::from_secs(60)),

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     AppState, blocks,
+    chat::messages,
     portfolios::access::{self, Loaded},
 };
 
@@ -44,8 +45,11 @@ pub async fn delete(State(app): State<AppState>, Body(deletion): Body<Deletion>)
     };
     let mut tx = app.db.begin().await?;
     match object.portfolio_id {
-        None if caller.is_admin() || caller.id == object.owner_id => {}
-        None => return Err(ApiError::forbidden()),
+        None if !caller.is_admin() && caller.id != object.owner_id => return Err(ApiError::forbidden()),
+        None if object.kind == "chat_image" && is_sent(&mut tx, &object).await? => {
+            return Err(ApiError::conflict("OBJECT_IN_USE", "File masih dipakai oleh sebuah pesan"));
+        }
+        None => {}
         Some(id) => match lock(&mut tx, id).await? {
             Some(portfolio) => {
                 portfolio.must_be_editable_by(&caller)?;
@@ -89,6 +93,7 @@ pub async fn unreferenced(
         let used = match object.portfolio_id {
             None if matches!(object.kind.as_str(), "avatar" | "banner") => is_shown(&mut tx, &object).await?,
             None if object.kind == "changelog_image" => is_in_changelogs(&mut tx, &object).await?,
+            None if object.kind == "chat_image" => is_sent(&mut tx, &object).await?,
             // Of what could refer to other kinds nothing is known here: they stay.
             None => true,
             Some(id) => match lock(&mut tx, id).await? {
@@ -148,6 +153,14 @@ async fn is_in_changelogs(connection: &mut PgConnection, object: &Object) -> Res
     )
     .fetch_one(connection)
     .await
+}
+
+/// Whether a message shows the picture. Its row is locked, as whoever sends it or deletes such a message locks it.
+async fn is_sent(connection: &mut PgConnection, object: &Object) -> Result<bool, sqlx::Error> {
+    sqlx::query!("select object_key from media_objects where object_key = $1 for no key update", object.object_key)
+        .fetch_optional(&mut *connection)
+        .await?;
+    messages::is_shown(connection, &object.object_key).await
 }
 
 /// Also where the confirmation has not arrived yet, which then finds that it comes too late.

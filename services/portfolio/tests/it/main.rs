@@ -17,6 +17,7 @@ mod assessment_metrics;
 mod assessments;
 mod blocks;
 mod changelogs;
+mod chat;
 mod comments;
 mod create_user;
 mod dashboard;
