@@ -30,12 +30,12 @@ struct Kept {
     seed: String,
 }
 
-pub(crate) async fn run(port: u16) -> anyhow::Result<()> {
+pub(crate) async fn run(port: u16, replicas: u16) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut parts: Vec<Server> = Vec::new();
     let outcome = tokio::select! {
-        outcome = work(port, &mut parts) => outcome,
+        outcome = work(port, replicas, &mut parts) => outcome,
         _ = interrupt.recv() => Ok(()),
         _ = terminate.recv() => Ok(()),
     };
@@ -52,7 +52,7 @@ pub(crate) async fn run(port: u16) -> anyhow::Result<()> {
     outcome
 }
 
-async fn work(port: u16, parts: &mut Vec<Server>) -> anyhow::Result<()> {
+async fn work(port: u16, replicas: u16, parts: &mut Vec<Server>) -> anyhow::Result<()> {
     std::net::TcpListener::bind(("127.0.0.1", port))
         .with_context(|| format!("port {port} is not free: choose another with DEV_PORT"))?;
     let data = data_folder()?;
@@ -62,9 +62,11 @@ async fn work(port: u16, parts: &mut Vec<Server>) -> anyhow::Result<()> {
         Ok(folder)
     };
     let kept = keep(&data)?;
-    let mut ports = BTreeMap::new();
+    let (mut ports, mut further) = (BTreeMap::new(), BTreeMap::new());
     for service in SERVICES {
         ports.insert(service.to_owned(), Ports::free()?);
+        let others = (1..replicas).map(|_| Ports::free()).collect::<anyhow::Result<Vec<_>>>()?;
+        further.insert(service.to_owned(), others);
     }
     let installation = Installation {
         servers: Servers { postgres: free_port()?, nats: free_port()?, s3: free_port()?, password: kept.password },
@@ -72,6 +74,7 @@ async fn work(port: u16, parts: &mut Vec<Server>) -> anyhow::Result<()> {
         bucket: DATABASE.to_owned(),
         namespace: DATABASE.to_owned(),
         ports,
+        replicas: further,
         public: format!("http://localhost:{port}"),
         origins: format!("http://localhost:3000,http://localhost:{port}"),
         seed: kept.seed,
@@ -88,6 +91,15 @@ async fn work(port: u16, parts: &mut Vec<Server>) -> anyhow::Result<()> {
     for service in SERVICES {
         let log = folder("logs")?.join(format!("{service}.log"));
         parts.push(services::start(service, installation.env(service), installation.ports[service], &log).await?);
+        for (number, ports) in (2..).zip(&installation.replicas[service]) {
+            let log = folder("logs")?.join(format!("{service}-{number}.log"));
+            let mut env = installation.env(service);
+            env.insert("APP_PORT".to_owned(), ports.public.to_string());
+            env.insert("INTERNAL_PORT".to_owned(), ports.internal.to_string());
+            let mut replica = services::start(service, env, *ports, &log).await?;
+            replica.spec.name = format!("{service}-{number}");
+            parts.push(replica);
+        }
     }
     parts.push(nginx::start(&folder("nginx")?, port, &installation).await?);
     describe(&data, &installation, parts)?;

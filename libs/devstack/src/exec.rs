@@ -43,6 +43,7 @@ pub(crate) async fn run(command: &[String], unmigrated: bool, weed: Option<PathB
         bucket: TEMPLATE.to_owned(),
         namespace: TEMPLATE.to_owned(),
         ports: std::collections::BTreeMap::new(),
+        replicas: std::collections::BTreeMap::new(),
         public: "http://127.0.0.1:1".to_owned(),
         origins: String::new(),
         seed: uuid::Uuid::new_v4().simple().to_string(),

@@ -22,6 +22,9 @@ enum Command {
         /// nginx listens here; everything else on free ports.
         #[arg(long, env = "DEV_PORT", default_value_t = 8080)]
         port: u16,
+        /// Replicas of each service behind nginx.
+        #[arg(long, env = "DEV_REPLICAS", default_value_t = 1)]
+        replicas: u16,
     },
     /// Forgets the data of `dev`.
     DevReset,
@@ -58,7 +61,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Dev { port } => dev::run(port).await?,
+        Command::Dev { port, replicas } => dev::run(port, replicas).await?,
         Command::DevReset => dev::reset()?,
         Command::Exec { unmigrated, weed, command } => return exec::run(&command, unmigrated, weed).await,
         Command::Openapi { check } => openapi::run(check).await?,

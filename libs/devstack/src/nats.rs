@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
+use async_nats::{Client, ConnectError, ConnectOptions};
 use futures_util::TryStreamExt as _;
 use rustix::process::Signal;
 
@@ -38,12 +39,22 @@ pub fn url(service: &str, port: u16, password: &str) -> String {
     format!("nats://{service}:{password}@127.0.0.1:{port}")
 }
 
+/// A client with the user of `service`. The client library reads only host and port of an address.
+///
+/// # Errors
+/// NATS does not answer.
+pub async fn connect(service: &str, port: u16, password: &str) -> Result<Client, ConnectError> {
+    ConnectOptions::with_user_and_password(service.to_owned(), password.to_owned())
+        .connect(format!("127.0.0.1:{port}"))
+        .await
+}
+
 /// Deletes the streams and buckets of a namespace.
 ///
 /// # Errors
 /// NATS does not answer.
 pub async fn forget(servers: &Servers, namespace: &str) -> anyhow::Result<()> {
-    let client = async_nats::connect(url("auth", servers.nats, &servers.password)).await?;
+    let client = connect("auth", servers.nats, &servers.password).await?;
     let context = async_nats::jetstream::new(client);
     let names: Vec<String> = context.stream_names().try_collect().await?;
     for name in names.iter().filter(|name| name.contains(namespace)) {
@@ -52,17 +63,22 @@ pub async fn forget(servers: &Servers, namespace: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Each service may publish its own events and signals, and use JetStream; only auth may write revocations.
+/// Each service may publish its own events and signals, and use JetStream; only auth may write revocations. Replicas of
+/// portfolio tell each other what no stream keeps.
 fn configure(folder: &Path, port: u16, password: &str) -> String {
     let mut users = String::new();
     for service in SERVICES {
-        let extra = if service == "auth" { r#", "$KV.>", "*.revoked""# } else { "" };
+        let (publish, subscribe) = match service {
+            "auth" => (r#", "$KV.>", "*.revoked""#, ""),
+            "portfolio" => (r#", "*.portfolio.live.>""#, r#", "*.portfolio.live.>""#),
+            _ => ("", ""),
+        };
         // Writing to a String cannot fail.
         let _written = writeln!(
             users,
             r#"    {{ user: {service}, password: "{password}", permissions: {{
-      publish: ["*.{service}.v1.>", "*.applied.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>"{extra}]
-      subscribe: ["*.applied.>", "*.revoked", "_INBOX.>"]
+      publish: ["*.{service}.v1.>", "*.applied.>", "$JS.API.>", "$JS.ACK.>", "$JS.FC.>", "_INBOX.>"{publish}]
+      subscribe: ["*.applied.>", "*.revoked", "_INBOX.>"{subscribe}]
     }} }}"#
         );
     }

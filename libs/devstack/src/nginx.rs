@@ -56,7 +56,10 @@ fn render(folder: &Path, configuration: &Path, port: u16, installation: &Install
     }
     let service = |name: &str| {
         // Nothing listens on port 1: a service that is not started is one that is down.
-        installation.ports.get(name).copied().unwrap_or(Ports { public: 1, internal: 1 }).public.to_string()
+        let first = installation.ports.get(name).copied().unwrap_or(Ports { public: 1, internal: 1 });
+        let further = installation.replicas.get(name).into_iter().flatten().copied();
+        let servers = std::iter::once(first).chain(further);
+        servers.map(|ports| format!("server 127.0.0.1:{} max_fails=0;", ports.public)).collect::<Vec<_>>().join(" ")
     };
     // Workers of a nginx started by root would run as somebody who cannot enter the folder.
     let user = if is_root() { "user root;" } else { "" };
@@ -66,9 +69,9 @@ fn render(folder: &Path, configuration: &Path, port: u16, installation: &Install
         ("RUN", folder.display().to_string()),
         ("CONF", configuration.display().to_string()),
         ("ORIGINS", origins),
-        ("AUTH_PORT", service("auth")),
-        ("PORTFOLIO_PORT", service("portfolio")),
-        ("MEDIA_PORT", service("media")),
+        ("AUTH", service("auth")),
+        ("PORTFOLIO", service("portfolio")),
+        ("MEDIA", service("media")),
         ("S3_PORT", installation.servers.s3.to_string()),
         ("PORT", port.to_string()),
     ] {

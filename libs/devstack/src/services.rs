@@ -64,6 +64,8 @@ pub struct Installation {
     pub namespace: String,
     /// Ports of its services.
     pub ports: BTreeMap<String, Ports>,
+    /// Ports of further replicas.
+    pub replicas: BTreeMap<String, Vec<Ports>>,
     /// Its door: nginx' address as browsers see it.
     pub public: String,
     /// Origins of the web client.

@@ -47,6 +47,7 @@ pub struct Stack {
     folder: TempDir,
     extra: BTreeMap<String, String>,
     nginx: Mutex<Option<Server>>,
+    replicas: std::sync::Mutex<BTreeMap<String, Vec<Ports>>>,
     nginx_port: u16,
 }
 
@@ -121,6 +122,7 @@ impl Stack {
             bucket: name.clone(),
             namespace: name,
             ports,
+            replicas: BTreeMap::new(),
             public: format!("http://127.0.0.1:{nginx_port}"),
             origins: "http://localhost:3000".to_owned(),
             seed: Uuid::new_v4().simple().to_string(),
@@ -128,7 +130,15 @@ impl Stack {
         };
         // NATS reserves the room of every stream, and hundreds of tests share one server.
         let extra = BTreeMap::from([("EVENTS_MAX_BYTES".to_owned(), "4194304".to_owned())]);
-        Self { installation, own, folder: public_folder(), extra, nginx: Mutex::default(), nginx_port }
+        Self {
+            installation,
+            own,
+            folder: public_folder(),
+            extra,
+            nginx: Mutex::default(),
+            replicas: std::sync::Mutex::default(),
+            nginx_port,
+        }
     }
 
     /// Changes a setting of all services that are started from now on.
@@ -163,9 +173,10 @@ impl Stack {
         self.start(service, self.installation.ports[service], changes, "").await
     }
 
-    /// Starts one more replica of `service`, on ports of its own.
+    /// Starts one more replica of `service`, on ports of its own. nginx knows of those that were started before it.
     pub async fn spawn_replica(&self, service: &str, changes: &[(&str, &str)]) -> Running {
         let ports = Ports::free().expect("free ports");
+        self.replicas.lock().expect("no panic").entry(service.to_owned()).or_default().push(ports);
         self.start(service, ports, changes, &format!("-{}", ports.public)).await
     }
 
@@ -188,7 +199,9 @@ impl Stack {
         if running.is_none() {
             let folder = self.folder.path().join("nginx");
             std::fs::create_dir_all(&folder).expect("a folder");
-            match nginx::start(&folder, self.nginx_port, &self.installation).await {
+            let replicas = self.replicas.lock().expect("no panic").clone();
+            let installation = Installation { replicas, ..self.installation.clone() };
+            match nginx::start(&folder, self.nginx_port, &installation).await {
                 Ok(server) => *running = Some(server),
                 Err(error) => panic!("{error:#}"),
             }

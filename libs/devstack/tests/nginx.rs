@@ -226,7 +226,8 @@ async fn a_method_that_nginx_itself_refuses_is_405_in_the_envelope() {
 #[tokio::test]
 async fn queries_are_not_logged_when_something_behind_nginx_fails() {
     let stack = Stack::new().await;
-    for path in ["/api/v1/ws", "/api/v1/search", "/api/v1/auth/login", "/storage/documents/x.pdf", "/storage/avatars/x"]
+    for path in
+        ["/api/v1/ws/chat", "/api/v1/search", "/api/v1/auth/login", "/storage/documents/x.pdf", "/storage/avatars/x"]
     {
         assert_eq!(ask(&stack, Method::GET, &format!("{path}?token=geheim")).await.status(), 502, "{path}");
     }
@@ -235,7 +236,7 @@ async fn queries_are_not_logged_when_something_behind_nginx_fails() {
         "PUT {staging}?X-Amz-Signature=geheim HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 99999999\r\n\r\n"
     );
     assert!(raw(&stack, &large).await.starts_with("HTTP/1.1 413 "));
-    logged(&stack, "/api/v1/ws 502").await;
+    logged(&stack, "/api/v1/ws/chat 502").await;
     logged(&stack, " 413 ").await;
     for log in ["nginx/access", "nginx/error", "nginx/nginx"] {
         assert!(!stack.log(log).contains("geheim"), "{log}: {}", stack.log(log));

@@ -1,4 +1,8 @@
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use async_nats::{
     Client, ConnectOptions, Event as ClientEvent, ServerAddr,
@@ -128,8 +132,19 @@ impl Bus {
     }
 
     /// Waits until the connection stands.
-    pub(crate) async fn connected(&self) {
+    pub async fn connected(&self) {
         self.until(true).await;
+    }
+
+    /// How often the client has connected.
+    pub(crate) fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// Waits until the connection is another one than the one of `connects`, or none.
+    pub(crate) async fn reconnected(&self, connects: u64) {
+        let mut connected = self.connected.clone();
+        drop(connected.wait_for(|connected| !connected || self.connects() != connects).await);
     }
 
     async fn until(&self, wanted: bool) {
@@ -258,7 +273,7 @@ fn is_missing(error: &GetStreamError) -> bool {
     matches!(error.kind(), GetStreamErrorKind::JetStream(error) if error.error_code() == ErrorCode::STREAM_NOT_FOUND)
 }
 
-fn created(info: &Info) -> DateTime<Utc> {
+pub(crate) fn created(info: &Info) -> DateTime<Utc> {
     DateTime::from_timestamp(info.created.unix_timestamp(), info.created.nanosecond()).unwrap_or_default()
 }
 

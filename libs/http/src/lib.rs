@@ -18,6 +18,7 @@ mod service;
 mod settings;
 mod shutdown;
 mod unread;
+mod upgrade;
 
 pub use counter::{Counter, Limit};
 pub use envelope::{Data, Envelope, Meta, Nothing, Page, PageEnvelope};
@@ -31,3 +32,4 @@ pub use internal::{InternalClient, InternalError, InternalGuard};
 pub use service::{Readiness, Service, healthcheck};
 pub use settings::HttpSettings;
 pub use shutdown::shutdown_signal;
+pub use upgrade::{ServerSocket, Upgrade};

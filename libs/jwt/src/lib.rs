@@ -8,5 +8,5 @@ mod revocation;
 mod tokens;
 
 pub use claims::{Claims, Role, UnknownRole};
-pub use revocation::{Revocation, RevocationList, RevocationWriter};
+pub use revocation::{Revocation, RevocationList, RevocationWriter, Standing};
 pub use tokens::{MintError, TokenError, TokenKeys, Verifier};

@@ -36,11 +36,18 @@ const SILENCE: Duration = Duration::from_secs(2);
 /// One entry of the list. It names what is refused and until when it has to be remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revocation {
-    /// All tokens of a session.
+    /// All tokens of a session, which has ended.
     Session {
         /// The session.
         session: Uuid,
         /// End of the life of the last token it refuses.
+        expires_at: DateTime<Utc>,
+    },
+    /// A session that has ended and whose tokens run out by themselves: none is refused for it.
+    Ended {
+        /// The session.
+        session: Uuid,
+        /// End of the life of its last token.
         expires_at: DateTime<Utc>,
     },
     /// All tokens of an account that carry a lower epoch.
@@ -54,6 +61,31 @@ pub enum Revocation {
         /// End of the life of the last token it refuses.
         expires_at: DateTime<Utc>,
     },
+    /// Says of the [`Revocation::Epoch`] of the same account and epoch that sessions live on, and only need newer tokens
+    /// (another role). It is an entry of its own, told before the other, because earlier releases know only the other.
+    Kept {
+        /// The account.
+        user: Uuid,
+        /// The epoch.
+        epoch: i64,
+        /// The one session that lives on; `None` for all.
+        session: Option<Uuid>,
+        /// As the other's.
+        expires_at: DateTime<Utc>,
+    },
+}
+
+/// What the list says about a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing.
+    Good,
+    /// It is refused, while its session lives on and has newer ones.
+    Refused,
+    /// It is refused, because its session has ended.
+    Revoked,
+    /// Its session has ended, and it runs out by itself.
+    Ended,
 }
 
 impl Revocation {
@@ -70,6 +102,10 @@ impl fmt::Display for Revocation {
             Self::Epoch { user, epoch, spared, expires_at } => {
                 write!(f, "epoch.{user}.{epoch}.{}.{}", spared.unwrap_or(Uuid::nil()), expires_at.timestamp())
             }
+            Self::Ended { session, expires_at } => write!(f, "ended.{session}.{}", expires_at.timestamp()),
+            Self::Kept { user, epoch, session, expires_at } => {
+                write!(f, "kept.{user}.{epoch}.{}.{}", session.unwrap_or(Uuid::nil()), expires_at.timestamp())
+            }
         }
     }
 }
@@ -78,6 +114,7 @@ impl fmt::Display for Revocation {
 fn parse(key: &str) -> Option<Revocation> {
     let time = |part: &str| part.parse().ok().and_then(|seconds| DateTime::from_timestamp(seconds, 0));
     let id = |part: &str| Uuid::parse_str(part).ok();
+    let unless_nil = |part: &str| id(part).map(|id| Some(id).filter(|id| !id.is_nil()));
     match key.split('.').collect::<Vec<_>>()[..] {
         ["session", session, expires] => {
             Some(Revocation::Session { session: id(session)?, expires_at: time(expires)? })
@@ -85,7 +122,14 @@ fn parse(key: &str) -> Option<Revocation> {
         ["epoch", user, epoch, spared, expires] => Some(Revocation::Epoch {
             user: id(user)?,
             epoch: epoch.parse().ok()?,
-            spared: Some(id(spared)?).filter(|spared| !spared.is_nil()),
+            spared: unless_nil(spared)?,
+            expires_at: time(expires)?,
+        }),
+        ["ended", session, expires] => Some(Revocation::Ended { session: id(session)?, expires_at: time(expires)? }),
+        ["kept", user, epoch, session, expires] => Some(Revocation::Kept {
+            user: id(user)?,
+            epoch: epoch.parse().ok()?,
+            session: unless_nil(session)?,
             expires_at: time(expires)?,
         }),
         _ => None,
@@ -95,8 +139,11 @@ fn parse(key: &str) -> Option<Revocation> {
 #[derive(Default)]
 struct Entries {
     sessions: HashMap<Uuid, DateTime<Utc>>,
+    ended: HashMap<Uuid, DateTime<Utc>>,
     /// All that are not expired, for one that spares a session says nothing about what an earlier one refused.
     epochs: HashMap<Uuid, Vec<Raised>>,
+    /// Which sessions live on, by account and epoch.
+    kept: HashMap<(Uuid, i64), Kept>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -104,6 +151,18 @@ struct Raised {
     epoch: i64,
     spared: Option<Uuid>,
     expires_at: DateTime<Utc>,
+}
+
+struct Kept {
+    session: Option<Uuid>,
+    expires_at: DateTime<Utc>,
+}
+
+impl Entries {
+    /// Whether the session lives on although the account's epoch was raised.
+    fn keeps(&self, user: Uuid, epoch: i64, session: Uuid) -> bool {
+        self.kept.get(&(user, epoch)).is_some_and(|kept| kept.session.is_none_or(|kept| kept == session))
+    }
 }
 
 #[derive(Default)]
@@ -151,11 +210,25 @@ impl RevocationList {
 
     /// Whether the list refuses a token with these claims.
     pub fn refuses(&self, claims: &Claims) -> bool {
+        matches!(self.standing(claims.sub, claims.sid, claims.epoch), Standing::Refused | Standing::Revoked)
+    }
+
+    /// What the list says about a token of `user` in `session` that carries `epoch`.
+    pub fn standing(&self, user: Uuid, session: Uuid, epoch: i64) -> Standing {
         let entries = self.0.entries.read().unwrap_or_else(PoisonError::into_inner);
-        entries.sessions.contains_key(&claims.sid)
-            || entries.epochs.get(&claims.sub).is_some_and(|raised| {
-                raised.iter().any(|raised| claims.epoch < raised.epoch && raised.spared != Some(claims.sid))
-            })
+        if entries.sessions.contains_key(&session) {
+            return Standing::Revoked;
+        }
+        let mut standing = if entries.ended.contains_key(&session) { Standing::Ended } else { Standing::Good };
+        for raised in entries.epochs.get(&user).into_iter().flatten() {
+            if epoch < raised.epoch && raised.spared != Some(session) {
+                if standing == Standing::Ended || !entries.keeps(user, raised.epoch, session) {
+                    return Standing::Revoked;
+                }
+                standing = Standing::Refused;
+            }
+        }
+        standing
     }
 
     /// Adds an entry. The order in which entries come does not matter.
@@ -165,10 +238,17 @@ impl RevocationList {
             Revocation::Session { session, expires_at } => {
                 entries.sessions.insert(session, expires_at);
             }
+            Revocation::Ended { session, expires_at } => {
+                entries.ended.insert(session, expires_at);
+            }
+            Revocation::Kept { user, epoch, session, expires_at } => {
+                entries.kept.insert((user, epoch), Kept { session, expires_at });
+            }
             Revocation::Epoch { user, epoch, spared, expires_at } => {
+                let keeps = entries.kept.contains_key(&(user, epoch));
                 let raised = entries.epochs.entry(user).or_default();
-                // One that spares nobody says all that the lower ones say, as long as it lives.
-                if spared.is_none() {
+                // One that spares nobody and ends all sessions says all that the lower ones say, as long as it lives.
+                if spared.is_none() && !keeps {
                     raised.retain(|other| other.epoch > epoch || other.expires_at > expires_at);
                 }
                 let new = Raised { epoch, spared, expires_at };
@@ -182,6 +262,8 @@ impl RevocationList {
     fn forget_expired(&self, now: DateTime<Utc>) {
         let mut entries = self.0.entries.write().unwrap_or_else(PoisonError::into_inner);
         entries.sessions.retain(|_, expires_at| *expires_at > now);
+        entries.ended.retain(|_, expires_at| *expires_at > now);
+        entries.kept.retain(|_, kept| kept.expires_at > now);
         entries.epochs.retain(|_, raised| {
             raised.retain(|raised| raised.expires_at > now);
             !raised.is_empty()
@@ -334,6 +416,9 @@ mod tests {
             Revocation::Session { session: Uuid::new_v4(), expires_at },
             Revocation::Epoch { user: Uuid::new_v4(), epoch: 7, spared: None, expires_at },
             Revocation::Epoch { user: Uuid::new_v4(), epoch: 7, spared: Some(Uuid::new_v4()), expires_at },
+            Revocation::Ended { session: Uuid::new_v4(), expires_at },
+            Revocation::Kept { user: Uuid::new_v4(), epoch: 7, session: None, expires_at },
+            Revocation::Kept { user: Uuid::new_v4(), epoch: 7, session: Some(Uuid::new_v4()), expires_at },
         ] {
             assert_eq!(parse(&revocation.key()), Some(revocation));
         }
@@ -380,6 +465,37 @@ mod tests {
             assert!(!list.refuses(&claims(user, spared, 1)), "issued between the two");
             assert!(list.refuses(&claims(user, Uuid::new_v4(), 1)));
             assert!(!list.refuses(&claims(user, Uuid::new_v4(), 2)));
+        }
+    }
+
+    #[test]
+    fn a_token_whose_session_lives_on_stands_otherwise_than_one_whose_session_has_ended() {
+        let (user, own, other, now) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4(), Utc::now());
+        let standings = |revocations: &[Revocation]| {
+            let list = RevocationList::in_memory();
+            for revocation in revocations {
+                list.apply(*revocation);
+            }
+            [own, other].map(|session| list.standing(user, session, 0))
+        };
+        let raised = |epoch, spared| Revocation::Epoch { user, epoch, spared, expires_at: now };
+        let kept = |epoch, session| Revocation::Kept { user, epoch, session, expires_at: now };
+        let ended = Revocation::Ended { session: own, expires_at: now };
+        use Standing::{Ended, Good, Refused, Revoked};
+        for (what, revocations, expected) in [
+            ("nothing", vec![], [Good, Good]),
+            ("another role", vec![kept(1, None), raised(1, None)], [Refused, Refused]),
+            ("… read in another order", vec![raised(1, None), kept(1, None)], [Refused, Refused]),
+            ("a deactivation", vec![raised(1, None)], [Revoked, Revoked]),
+            ("a password change", vec![raised(1, Some(own))], [Good, Revoked]),
+            ("a password and a role", vec![kept(1, Some(own)), raised(1, None)], [Refused, Revoked]),
+            ("a role, then everything", vec![kept(1, None), raised(1, None), raised(2, None)], [Revoked, Revoked]),
+            ("everything, then a role", vec![raised(1, None), kept(2, None), raised(2, None)], [Revoked, Revoked]),
+            ("a login with the old cookie", vec![ended], [Ended, Good]),
+            ("… and a role", vec![kept(1, None), raised(1, None), ended], [Revoked, Refused]),
+            ("a logout", vec![ended, Revocation::Session { session: own, expires_at: now }], [Revoked, Good]),
+        ] {
+            assert_eq!(standings(&revocations), expected, "{what}");
         }
     }
 

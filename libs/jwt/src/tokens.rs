@@ -5,7 +5,7 @@ use grafikarsa_config::Secret;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, errors::ErrorKind};
 use uuid::Uuid;
 
-use crate::{Claims, RevocationList, Role};
+use crate::{Claims, RevocationList, Role, Standing};
 
 const ISSUER: &str = "grafikarsa";
 const AUDIENCE: &str = "grafikarsa-api";
@@ -125,6 +125,24 @@ impl Verifier {
     pub fn verify(&self, token: &str) -> Result<Claims, TokenError> {
         let claims = self.keys.decode(token)?;
         if self.revocations.refuses(&claims) { Err(TokenError::Revoked) } else { Ok(claims) }
+    }
+
+    /// Checks a token as [`verify`](Self::verify) does, and that its session has not ended either: a login in the same
+    /// browser ends a session and leaves its tokens good.
+    ///
+    /// # Errors
+    /// The reason of refusal, see [`TokenError`].
+    pub fn verify_session(&self, token: &str) -> Result<Claims, TokenError> {
+        let claims = self.keys.decode(token)?;
+        match self.standing(claims.sub, claims.sid, claims.epoch) {
+            Standing::Good => Ok(claims),
+            _ => Err(TokenError::Revoked),
+        }
+    }
+
+    /// What the list of revocations says about a token that was verified earlier.
+    pub fn standing(&self, user: Uuid, session: Uuid, epoch: i64) -> Standing {
+        self.revocations.standing(user, session, epoch)
     }
 }
 

@@ -9,7 +9,10 @@ use sqlx::{PgConnection, PgPool};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{accounts, revocations::Revocations};
+use crate::{
+    accounts,
+    revocations::{Kept, Revocations},
+};
 
 /// Keeps the copies of name and picture that the answer to a login shows.
 pub(crate) async fn follow_profiles(bus: Bus, pool: PgPool, shutdown: CancellationToken) {
@@ -88,7 +91,7 @@ async fn graduated(connection: &mut PgConnection, message: &Message, revocations
     .await?;
     if leaves {
         // Announced by the background work, within a second of the commit that comes after this.
-        let _announced_later = revocations.of_epoch(connection, user, epoch, None).await?;
+        let _announced_later = revocations.of_epoch(connection, user, epoch, None, Kept::All).await?;
     }
     let account = accounts::load(connection, user).await?;
     Ok(accounts::announce_changed(connection, &account).await?)

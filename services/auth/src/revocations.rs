@@ -28,7 +28,28 @@ pub(crate) struct Revocations {
 /// Revocations written in a transaction and not announced yet.
 #[must_use = "announce after the commit"]
 #[derive(Debug, Default)]
-pub(crate) struct Unannounced(Vec<(Uuid, Revocation)>);
+pub(crate) struct Unannounced {
+    rows: Vec<Uuid>,
+    revocations: Vec<Revocation>,
+}
+
+impl Unannounced {
+    /// Both, to be announced together.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.rows.extend(other.rows);
+        self.revocations.extend(other.revocations);
+        self
+    }
+}
+
+/// Which sessions live on although the account's epoch was raised, with new access tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kept {
+    /// None, but for a spared one.
+    Nobody,
+    One(Uuid),
+    All,
+}
 
 impl Revocations {
     pub(crate) fn new(pool: PgPool, list: RevocationList, writer: RevocationWriter) -> Self {
@@ -55,8 +76,26 @@ impl Revocations {
         )
         .execute(connection)
         .await?;
-        let revocations = sessions.iter().map(|&session| Revocation::Session { session, expires_at });
-        Ok(Unannounced(ids.into_iter().zip(revocations).collect()))
+        let revocations = sessions.iter().map(|&session| Revocation::Session { session, expires_at }).collect();
+        Ok(Unannounced { rows: ids, revocations })
+    }
+
+    /// Tells that `session` has ended, from the commit on, and refuses none of its access tokens.
+    pub(crate) async fn of_ended(
+        &self,
+        connection: &mut PgConnection,
+        session: Uuid,
+    ) -> Result<Unannounced, sqlx::Error> {
+        let (id, expires_at) = (Uuid::now_v7(), self.writer.expiry(Utc::now()));
+        sqlx::query!(
+            "insert into revocations (id, ended_session_id, expires_at) values ($1, $2, $3)",
+            id,
+            session,
+            expires_at,
+        )
+        .execute(connection)
+        .await?;
+        Ok(Unannounced { rows: vec![id], revocations: vec![Revocation::Ended { session, expires_at }] })
     }
 
     /// Refuses the access tokens of `account` that carry less than `epoch`, from the commit on.
@@ -66,28 +105,44 @@ impl Revocations {
         account: Uuid,
         epoch: i64,
         spared: Option<Uuid>,
+        kept: Kept,
     ) -> Result<Unannounced, sqlx::Error> {
-        let (id, expires_at) = (Uuid::now_v7(), self.writer.expiry(Utc::now()));
+        let row = Row {
+            id: Uuid::now_v7(),
+            session_id: None,
+            ended_session_id: None,
+            account_id: Some(account),
+            epoch: Some(epoch),
+            spared,
+            keeps_sessions: kept == Kept::All,
+            kept_session: if let Kept::One(session) = kept { Some(session) } else { None },
+            expires_at: self.writer.expiry(Utc::now()),
+        };
         sqlx::query!(
-            "insert into revocations (id, account_id, epoch, spared, expires_at) values ($1, $2, $3, $4, $5)",
-            id,
+            r#"
+            insert into revocations (id, account_id, epoch, spared, keeps_sessions, kept_session, expires_at)
+            values ($1, $2, $3, $4, $5, $6, $7)
+            "#,
+            row.id,
             account,
             epoch,
             spared,
-            expires_at,
+            row.keeps_sessions,
+            row.kept_session,
+            row.expires_at,
         )
         .execute(connection)
         .await?;
-        Ok(Unannounced(vec![(id, Revocation::Epoch { user: account, epoch, spared, expires_at })]))
+        Ok(Unannounced { rows: vec![row.id], revocations: row.revocations() })
     }
 
     /// Tells everybody. The change is committed, so a failure here is not the caller's: it is tried again.
     pub(crate) async fn announce(&self, unannounced: Unannounced) {
-        let (ids, revocations): (Vec<_>, Vec<_>) = unannounced.0.into_iter().unzip();
+        let Unannounced { rows, revocations } = unannounced;
         for revocation in &revocations {
             self.list.apply(*revocation);
         }
-        let published = timeout(PATIENCE, self.publish(&ids, &revocations)).await;
+        let published = timeout(PATIENCE, self.publish(&rows, &revocations)).await;
         match published.context("NATS did not answer in time").flatten() {
             Ok(()) => {}
             Err(error) => tracing::warn!(error = format!("{error:#}"), "a revocation will be published later"),
@@ -99,7 +154,16 @@ impl Revocations {
         let rows = sqlx::query_as!(
             Row,
             r#"
-            select id, session_id, account_id, epoch, spared, expires_at
+            select
+                id,
+                session_id,
+                ended_session_id,
+                account_id,
+                epoch,
+                spared,
+                keeps_sessions,
+                kept_session,
+                expires_at
             from revocations
             where published_at is null
             order by id
@@ -109,8 +173,8 @@ impl Revocations {
         )
         .fetch_all(connection)
         .await?;
-        let (ids, revocations): (Vec<_>, Vec<_>) =
-            rows.into_iter().filter_map(|row| Some((row.id, row.revocation()?))).unzip();
+        let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+        let revocations: Vec<Revocation> = rows.iter().flat_map(Row::revocations).collect();
         self.publish(&ids, &revocations).await
     }
 
@@ -119,14 +183,23 @@ impl Revocations {
         let rows = sqlx::query_as!(
             Row,
             r#"
-            select id, session_id, account_id, epoch, spared, expires_at
+            select
+                id,
+                session_id,
+                ended_session_id,
+                account_id,
+                epoch,
+                spared,
+                keeps_sessions,
+                kept_session,
+                expires_at
             from revocations
             where expires_at > now()
             "#,
         )
         .fetch_all(connection)
         .await?;
-        let unexpired: Vec<Revocation> = rows.into_iter().filter_map(Row::revocation).collect();
+        let unexpired: Vec<Revocation> = rows.iter().flat_map(Row::revocations).collect();
         self.writer.restore(&unexpired).await
     }
 
@@ -143,22 +216,31 @@ impl Revocations {
 struct Row {
     id: Uuid,
     session_id: Option<Uuid>,
+    ended_session_id: Option<Uuid>,
     account_id: Option<Uuid>,
     epoch: Option<i64>,
     spared: Option<Uuid>,
+    keeps_sessions: bool,
+    kept_session: Option<Uuid>,
     expires_at: DateTime<Utc>,
 }
 
 impl Row {
-    /// The constraint of the table promises one kind or the other.
-    fn revocation(self) -> Option<Revocation> {
+    /// One entry of the list or two, in the order in which they are told. The constraint of the table promises one kind
+    /// of row or the other.
+    fn revocations(&self) -> Vec<Revocation> {
         let expires_at = self.expires_at;
-        match self {
-            Self { session_id: Some(session), .. } => Some(Revocation::Session { session, expires_at }),
-            Self { account_id: Some(user), epoch: Some(epoch), spared, .. } => {
-                Some(Revocation::Epoch { user, epoch, spared, expires_at })
+        match *self {
+            Self { session_id: Some(session), .. } => vec![Revocation::Session { session, expires_at }],
+            Self { ended_session_id: Some(session), .. } => vec![Revocation::Ended { session, expires_at }],
+            Self {
+                account_id: Some(user), epoch: Some(epoch), spared, keeps_sessions, kept_session: session, ..
+            } => {
+                let kept = Revocation::Kept { user, epoch, session, expires_at };
+                let kept = (keeps_sessions || session.is_some()).then_some(kept);
+                kept.into_iter().chain([Revocation::Epoch { user, epoch, spared, expires_at }]).collect()
             }
-            _ => None,
+            _ => Vec::new(),
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     limits::Limits,
     media_events, portfolios, promotion,
     rankings::Rankings,
+    realtime::Realtime,
     settings::Rules,
     totals::Totals,
     users::{self, account_events},
@@ -41,6 +42,7 @@ pub struct AppState {
     pub user_totals: Totals<users::list::Filters>,
     pub smart_feed: feed::smart::Memory,
     pub views: Views,
+    pub realtime: Realtime,
     pub guests: GuestKey,
 }
 
@@ -57,18 +59,24 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let last = CancellationToken::new();
     let revocations = RevocationList::watch(bus.client().clone(), bus.namespace(), last.clone());
     let keys = TokenKeys::new(&settings.access_secret, settings.access_lifetime);
+    let verifier = Verifier::new(keys, revocations.clone());
     let (views, recorder) = Views::new();
+    let rules = Arc::new(settings.rules.clone());
+    let origins = settings.http.cors_origins.clone();
+    let (realtime, sockets) =
+        Realtime::new(db.clone(), bus.clone(), rules.clone(), settings.realtime.clone(), verifier.clone(), origins);
     let state = AppState {
         auth: InternalClient::new(settings.auth_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
         media: InternalClient::new(settings.media_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
         callers: Callers::new(db.clone()),
-        rules: Arc::new(settings.rules.clone()),
+        rules,
         limits: Arc::new(settings.limits.clone()),
         rankings: Rankings::new(settings.rankings_age),
         portfolio_totals: Totals::default(),
         user_totals: Totals::default(),
         smart_feed: feed::smart::Memory::default(),
         views,
+        realtime,
         guests: GuestKey::derive(&settings.access_secret)?,
         db: db.clone(),
     };
@@ -76,6 +84,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let background = TaskTracker::new();
     background.spawn(Relay::new(bus.clone(), (*db.connect_options()).clone(), "portfolio").run(last.clone()));
     background.spawn(recorder.run(db.clone(), last.clone()));
+    background.spawn(sockets.run(shutdown.clone()));
     background.spawn(jobs::run(db.clone(), shutdown.clone()));
     background.spawn(promotion::schedule(db.clone(), shutdown.clone()));
     background.spawn(accounts::intents::recover_forever(state.clone(), shutdown.clone()));
@@ -108,8 +117,9 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     ));
     background.close();
 
+    let heard = state.realtime.heard();
     let (api, _document) = api().split_for_parts();
-    Service::new("portfolio", settings.http, Verifier::new(keys, revocations.clone()))
+    Service::new("portfolio", settings.http, verifier)
         .api(api.with_state(state.clone()))
         .slow(import::PATH, import::TIME_LIMIT)
         .slow(changelogs::admin::PATH, changelogs::admin::TIME_LIMIT)
@@ -120,6 +130,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
             let connected = bus.is_connected();
             async move { if connected { Ok(()) } else { Err("NATS is not connected".to_owned()) } }
         })
+        .serve_after("events", heard)
         .serve_after("revocations", revocations.ready())
         .finally(async move {
             last.cancel();

@@ -15,6 +15,7 @@ pub struct Limits {
     conversations: Limit,
     reactions: Limit,
     dm_changes: Limit,
+    handshakes: Limit,
 }
 
 impl Limits {
@@ -35,6 +36,7 @@ impl Limits {
             conversations: Limit::read(env, "LIMIT_CONVERSATIONS", Limit::new(30, 3600)),
             reactions: Limit::read(env, "LIMIT_REACTIONS", Limit::new(120, 60)),
             dm_changes: Limit::read(env, "LIMIT_DM_CHANGES", Limit::new(60, 60)),
+            handshakes: Limit::read(env, "LIMIT_HANDSHAKES", Limit::new(30, 60)),
         }
     }
 
@@ -78,5 +80,10 @@ impl Limits {
     /// Blocks of a user and changes of his settings together.
     pub fn dm_changes(&self, user: Uuid) -> Counter {
         Counter::new("dm_changes", self.dm_changes, user)
+    }
+
+    /// WebSockets that a user opens.
+    pub fn handshakes(&self, user: Uuid) -> Counter {
+        Counter::new("handshakes", self.handshakes, user)
     }
 }

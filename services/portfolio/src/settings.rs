@@ -7,7 +7,7 @@ use grafikarsa_http::{HttpSettings, database::DatabaseSettings};
 use grafikarsa_telemetry::TelemetrySettings;
 use url::Url;
 
-use crate::limits::Limits;
+use crate::{limits::Limits, realtime::RealtimeSettings};
 
 /// Everything the service reads from its environment.
 #[derive(Clone, Debug)]
@@ -22,6 +22,7 @@ pub struct Settings {
     pub media: Option<Url>,
     pub rules: Rules,
     pub limits: Limits,
+    pub realtime: RealtimeSettings,
     /// How old the rankings of the start page may be.
     pub rankings_age: Duration,
 }
@@ -98,6 +99,7 @@ impl Settings {
                 streak_time_zone: env.string("STREAK_TIME_ZONE", "Asia/Jakarta"),
             },
             limits: Limits::read(&mut env),
+            realtime: RealtimeSettings::read(&mut env),
             rankings_age: env.duration("RANKINGS_MAX_AGE", Duration::from_secs(60)),
             http,
         };

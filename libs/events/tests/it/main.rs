@@ -7,5 +7,6 @@ mod loss;
 mod publishing;
 mod schema;
 mod support;
+mod tailing;
 mod tracing;
 mod waiting;

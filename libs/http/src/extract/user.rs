@@ -39,13 +39,17 @@ impl Identity {
             Self::Guest | Self::Malformed => {
                 Err(ApiError::unauthorized("UNAUTHORIZED", "Silakan masuk terlebih dahulu"))
             }
-            Self::Refused(TokenError::Expired) => {
-                Err(ApiError::unauthorized("TOKEN_EXPIRED", "Sesi telah kedaluwarsa, silakan masuk kembali"))
-            }
-            Self::Refused(TokenError::Invalid) => Err(ApiError::unauthorized("INVALID_TOKEN", "Token tidak valid")),
-            Self::Refused(TokenError::Revoked) => {
-                Err(ApiError::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali"))
-            }
+            Self::Refused(error) => Err((*error).into()),
+        }
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::Expired => Self::unauthorized("TOKEN_EXPIRED", "Sesi telah kedaluwarsa, silakan masuk kembali"),
+            TokenError::Invalid => Self::unauthorized("INVALID_TOKEN", "Token tidak valid"),
+            TokenError::Revoked => Self::unauthorized("TOKEN_REVOKED", "Sesi telah berakhir, silakan masuk kembali"),
         }
     }
 }

@@ -10,7 +10,7 @@ use super::commands::{self, State as CommandState};
 use crate::{
     accounts::{self, Account},
     app::AppState,
-    revocations::Unannounced,
+    revocations::{Kept, Unannounced},
     sessions::{self, Ending},
 };
 
@@ -194,6 +194,15 @@ impl Plan {
         self.spared_session().filter(|_| !self.changes_role())
     }
 
+    /// The sessions that live on without the tokens they have.
+    fn kept_sessions(&self) -> Kept {
+        match (self.ends(), self.spared_session()) {
+            (None, _) => Kept::All,
+            (Some(_), Some(session)) if self.changes_role() => Kept::One(session),
+            (Some(_), _) => Kept::Nobody,
+        }
+    }
+
     /// Writes it, in the transaction that holds the account's lock.
     async fn carry_out(&self, app: &AppState, connection: &mut PgConnection, id: Uuid) -> ApiResult<Unannounced> {
         let epoch = sqlx::query_scalar!(
@@ -234,7 +243,7 @@ impl Plan {
         if !self.refuses_tokens() {
             return Ok(Unannounced::default());
         }
-        Ok(app.revocations.of_epoch(connection, id, epoch, self.spared_tokens()).await?)
+        Ok(app.revocations.of_epoch(connection, id, epoch, self.spared_tokens(), self.kept_sessions()).await?)
     }
 
     fn log(&self, account: Uuid) {

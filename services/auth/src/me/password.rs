@@ -13,6 +13,7 @@ use crate::{
     app::AppState,
     limits::noted,
     passwords::{MAX_CHARS, Verdict},
+    revocations::Kept,
     sessions::{self, Ending, SessionUser},
 };
 
@@ -101,7 +102,7 @@ async fn change(
     .await?;
     sessions::end_all(&mut tx, user.id, Some(user.session), Ending::PasswordChanged).await?;
     // By the epoch and not by the sessions, because access tokens may have outlived theirs.
-    let unannounced = app.revocations.of_epoch(&mut tx, user.id, epoch, Some(user.session)).await?;
+    let unannounced = app.revocations.of_epoch(&mut tx, user.id, epoch, Some(user.session), Kept::Nobody).await?;
     if locked.must_change_password {
         let account = accounts::load(&mut tx, user.id).await?;
         accounts::announce_changed(&mut tx, &account).await?;

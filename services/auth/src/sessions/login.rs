@@ -110,10 +110,11 @@ async fn try_login(
     if let Verdict::RightUpgraded(hash) = &verdict {
         upgrade(&mut tx, account.id, hash).await?;
     }
-    if let Some(old) = &old {
-        replace(&mut tx, &old.hash(&app.sessions.refresh_secret)).await?;
-    }
-    let unannounced = make_room(app, &mut tx, account.id).await?;
+    let replaced = match &old {
+        Some(old) => replace(app, &mut tx, &old.hash(&app.sessions.refresh_secret)).await?,
+        None => Unannounced::default(),
+    };
+    let unannounced = make_room(app, &mut tx, account.id).await?.and(replaced);
     let session = start(app, &mut tx, account.id, &token, device, address).await?;
     remember(&mut tx, account.id, address, session.now).await?;
     let event = LoggedIn { account_id: account.id.to_string(), at_ms: session.now.timestamp_millis() };
@@ -304,12 +305,14 @@ async fn upgrade(connection: &mut PgConnection, account: Uuid, hash: &str) -> Re
 
 /// Ends the session whose cookie the browser still sends, whoever owns it: computers at school are shared. Its access
 /// tokens run out by themselves.
-async fn replace(connection: &mut PgConnection, old_hash: &[u8]) -> Result<(), sqlx::Error> {
+async fn replace(app: &AppState, connection: &mut PgConnection, old_hash: &[u8]) -> Result<Unannounced, sqlx::Error> {
     let session = sqlx::query_scalar!("select session_id from refresh_tokens where hash = $1", old_hash);
-    if let Some(session) = session.fetch_optional(&mut *connection).await? {
-        end(connection, session, Ending::Replaced).await?;
+    match session.fetch_optional(&mut *connection).await? {
+        Some(session) if end(connection, session, Ending::Replaced).await? => {
+            app.revocations.of_ended(connection, session).await
+        }
+        _ => Ok(Unannounced::default()),
     }
-    Ok(())
 }
 
 /// Ends the least recently used sessions until there is room for one more.

@@ -4,7 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Ending, SessionUser, cookie::WithCookie as _, end_all};
-use crate::app::AppState;
+use crate::{app::AppState, revocations::Kept};
 
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Terminated {
@@ -30,7 +30,7 @@ pub(crate) async fn logout_all(
     .fetch_one(&mut *tx)
     .await?;
     let sessions_terminated = end_all(&mut tx, user.id, None, Ending::LogoutAll).await?;
-    let unannounced = app.revocations.of_epoch(&mut tx, user.id, epoch, None).await?;
+    let unannounced = app.revocations.of_epoch(&mut tx, user.id, epoch, None, Kept::Nobody).await?;
     tx.commit().await?;
 
     tracing::info!(target: "security", account = %user.id, sessions_terminated, "an account was logged out everywhere");

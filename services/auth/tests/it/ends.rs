@@ -1,5 +1,6 @@
 //! The contract's table of what ends what, row by row.
 
+use grafikarsa_jwt::Standing;
 use reqwest::Method;
 use serde_json::json;
 use uuid::Uuid;
@@ -150,6 +151,16 @@ async fn every_event_ends_what_the_contract_says_and_nothing_else() {
             } else {
                 assert!(!elsewhere.refuses(&claims), "{event:?}: the access token of {name} elsewhere");
             }
+            let standing = match (is_refused, is_ended) {
+                (false, false) => Standing::Good,
+                (true, false) => Standing::Refused,
+                (true, true) => Standing::Revoked,
+                (false, true) => Standing::Ended,
+            };
+            eventually("other services know why", async || {
+                elsewhere.standing(claims.sub, claims.sid, claims.epoch) == standing
+            })
+            .await;
             assert_eq!(is_live(&app, session).await, !is_ended, "{event:?}: session {name}");
             let refreshed = app.refresh(&session.cookie).await;
             if is_ended {

@@ -40,6 +40,7 @@ mod people;
 mod portfolios;
 mod promotion;
 mod rankings;
+mod realtime;
 mod rights;
 mod search;
 mod series;

@@ -304,6 +304,11 @@ impl User {
         Self { base: replica.public_url(), ..self.clone() }
     }
 
+    /// The same person with another access token.
+    pub fn with_token(&self, token: String) -> Self {
+        Self { token, ..self.clone() }
+    }
+
     /// The same person as a client of nginx.
     pub async fn through_nginx(&self, app: &TestApp) -> Self {
         Self { base: app.stack.nginx().await, ..self.clone() }

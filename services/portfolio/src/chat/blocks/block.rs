@@ -34,7 +34,9 @@ pub async fn block(State(app): State<AppState>, caller: Caller, id: Result<Id, A
     let mut tx = app.db.begin().await?;
     // What is sent at the same time is there before the block, or sees it.
     conversations::lock_pair(&mut tx, caller.id, id).await?;
-    conversations::lock_with(&mut tx, caller.id, id).await?;
+    let conversation = conversations::lock_with(&mut tx, caller.id, id).await?;
+    let saw_each_other = conversation.is_some_and(|conversation| conversation.last_sent_at.is_some())
+        && !people::is_blocked(&mut *tx, caller.id, id).await?;
     sqlx::query!(
         "insert into dm_blocks (blocker_id, blocked_id) values ($1, $2) on conflict do nothing",
         caller.id,
@@ -43,6 +45,9 @@ pub async fn block(State(app): State<AppState>, caller: Caller, id: Result<Id, A
     .execute(&mut *tx)
     .await?;
     tx.commit().await?;
+    if saw_each_other {
+        app.realtime.hide(caller.id, id).await;
+    }
     Ok(Data::none().message("Pengguna diblokir"))
 }
 

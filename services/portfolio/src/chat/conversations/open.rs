@@ -92,7 +92,7 @@ impl NewConversation {
         match self.recipient_id {
             None => errors.add("recipient_id", "Penerima wajib diisi"),
             Some(id) if id == caller => {
-                errors.add("recipient_id", "Anda tidak dapat mengirim pesan kepada diri sendiri")
+                errors.add("recipient_id", "Anda tidak dapat mengirim pesan kepada diri sendiri");
             }
             Some(_) => {}
         }

@@ -56,7 +56,7 @@ async fn an_empty_conversation_is_listed_only_for_who_opened_it() {
         assert_eq!((&data["message"], &data["conversation"]["last_message_at"]), (&json!(null), &json!(null)));
     }
     let conversation = begin(&budi, &siti).await;
-    assert_eq!(budi.get(PATH).await.column("id"), [conversation.0.clone()]);
+    assert_eq!(budi.get(PATH).await.column("id"), [conversation.0.as_str()]);
     assert_eq!(siti.get(PATH).await.data(200), json!([]));
     assert_eq!(siti.get(PATH).await.body["meta"]["total_count"], 0);
     assert_eq!(conversation.seen_by(&siti).await["last_message_preview"], json!(null));
@@ -65,11 +65,11 @@ async fn an_empty_conversation_is_listed_only_for_who_opened_it() {
     assert_eq!(siti.get(PATH).await.data(200), json!([]));
     assert!(told(&app).await.is_empty());
     conversation.say(&siti, "Halo").await;
-    assert_eq!(siti.get(PATH).await.column("id"), [conversation.0.clone()]);
+    assert_eq!(siti.get(PATH).await.column("id"), [conversation.0.as_str()]);
     // A message was sent, though it is gone.
     let only = siti.get(&conversation.messages()).await.column("id");
     siti.delete(&super::message_path(&only[0], "")).await.data(200);
-    assert_eq!(budi.get(PATH).await.column("id"), [conversation.0.clone()]);
+    assert_eq!(budi.get(PATH).await.column("id"), [conversation.0.as_str()]);
     assert_eq!(siti.get(PATH).await.column("id"), [conversation.0]);
 }
 
@@ -187,7 +187,7 @@ async fn the_list_is_in_the_order_of_the_newest_messages() {
     assert_eq!(order("").await, [with_siti.0.clone(), with_tata.0.clone(), with_tono.0.clone()]);
     siti.delete(&super::message_path(&newest, "")).await.data(200);
     assert_eq!(order("").await, [with_tata.0.clone(), with_tono.0.clone(), with_siti.0.clone()]);
-    assert_eq!(order("?limit=1&page=2").await, [with_tono.0.clone()]);
+    assert_eq!(order("?limit=1&page=2").await, [with_tono.0.as_str()]);
     let page = budi.get(&format!("{PATH}?limit=1&page=2")).await;
     let meta = json!({ "current_page": 2, "per_page": 1, "total_count": 3, "total_pages": 3 });
     assert_eq!(page.body["meta"], meta);
@@ -299,7 +299,7 @@ async fn deleted_accounts_are_absent_and_deactivated_ones_are_shown() {
     let seen = conversation.seen_by(&budi).await;
     assert_eq!((&seen["other_user"], &seen["participants"][1]["user"]), (&json!(null), &json!(null)));
     assert_eq!(seen["participants"][1]["user_id"], json!(siti.id));
-    assert_eq!(budi.get(PATH).await.column("id"), [conversation.0.clone()]);
+    assert_eq!(budi.get(PATH).await.column("id"), [conversation.0.as_str()]);
     let shown = &budi.get(&conversation.messages()).await.data(200)[0];
     assert_eq!((&shown["sender"], &shown["sender_id"]), (&json!(null), &json!(siti.id)));
     assert_eq!(shown["content"]["text"], "Halo");

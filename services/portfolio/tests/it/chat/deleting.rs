@@ -48,7 +48,7 @@ async fn preview_and_place_come_from_the_newest_message_that_is_left() {
     assert_eq!(preview().await, (json!("Dua"), list[1]["created_at"].clone()));
     siti.delete(&message_path(&second, "")).await.data(200);
     assert_eq!(preview().await, (json!(null), json!(null)));
-    assert_eq!(siti.get("/api/v1/conversations").await.column("id"), [conversation.0.clone()]);
+    assert_eq!(siti.get("/api/v1/conversations").await.column("id"), [conversation.0.as_str()]);
     // The next one is later than all that was there.
     conversation.say(&budi, "Empat").await;
     let at = budi.get(&conversation.messages()).await.data(200)[0]["created_at"].clone();

@@ -149,7 +149,7 @@ async fn a_picture_goes_with_the_last_message_that_shows_it() {
     assert_eq!((status, &body["error"]["code"]), (409, &json!("OBJECT_IN_USE")));
     assert_eq!(ask(&app, "/internal/objects/deletion", &deletion(&siti)).await.0, 403);
     budi.delete(&message_path(&second, "")).await.data(200);
-    assert_eq!(released(&app).await, [picture.object_key.clone()]);
+    assert_eq!(released(&app).await, [picture.object_key.as_str()]);
     // It may be sent again until media has asked; afterwards it is gone.
     let third = id(&send(&budi, &with_siti, content.clone()).await.data(201));
     assert!(!is_unreferenced(&app, &picture).await);
