@@ -37,10 +37,12 @@ impl Pace {
             (self.window_began, self.frames) = (now, 0);
         }
         self.frames += 1;
-        match self.frames {
-            ..=HEARD => Verdict::Heard,
-            ..=BORNE => Verdict::Dropped,
-            _ => Verdict::Flood,
+        if self.frames <= HEARD {
+            Verdict::Heard
+        } else if self.frames <= BORNE {
+            Verdict::Dropped
+        } else {
+            Verdict::Flood
         }
     }
 
