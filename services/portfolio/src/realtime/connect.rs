@@ -20,9 +20,7 @@ use crate::AppState;
 /// Little, because thousands of sockets are mostly silent.
 const BUFFER: usize = 4 * 1024;
 
-/// Open the socket of direct messages
-///
-/// Browsers send the access token as `?token=`. What is said over the socket is described in the chapter on messages.
+/// Opens the socket that tells what happens in conversations. Browsers send the access token as `?token=`.
 #[utoipa::path(
     get, path = "/api/v1/ws/chat", tag = "chat", security(("bearer" = [])),
     params(("token" = Option<String>, Query, description = "Access token, before the Authorization header")),
