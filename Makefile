@@ -97,10 +97,10 @@ migrate: ## Applies pending migrations
 	@for service in $(SERVICES); do $(COMPOSE) run --rm migrate-$$service; done
 
 seed: ## Demo data, in development only
-	@$(COMPOSE) exec portfolio /tmp/run/portfolio seed --base-url http://nginx:8080
+	@ENV=dev $(COMPOSE) run --rm --no-deps seed
 
 create-admin: ## One more admin: USERNAME=… EMAIL=…, with the password of ADMIN_PASSWORD
-	@$(COMPOSE) run --rm --no-deps -e ADMIN_PASSWORD auth create-admin --username "$(USERNAME)" --email "$(EMAIL)"
+	@$(COMPOSE) run --rm --no-deps $(if $(ADMIN_PASSWORD),-e ADMIN_PASSWORD) auth create-admin --username "$(USERNAME)" --email "$(EMAIL)"
 
 psql: ## A prompt of PostgreSQL as superuser
 	@$(COMPOSE) exec postgres psql --username=postgres grafikarsa
