@@ -5,7 +5,7 @@ here=/etc/nginx/grafikarsa
 run=/run/nginx
 
 # nginx older than 1.27.4 closes idle connections the moment it is reloaded.
-newer_than() { printf '%s\n%s\n' "$1" "$version" | sort -t. -k1,1n -k2,2n -k3,3n -C; }
+newer_than() { printf '%s\n%s\n' "$1" "$version" | sort -t. -k1,1n -k2,2n -k3,3n -c 2>/dev/null; }
 version=$(nginx -v 2>&1 | sed 's!.*/\([0-9.]*\).*!\1!')
 
 mkdir -p /var/cache/nginx/body /var/cache/nginx/proxy

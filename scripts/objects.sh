@@ -29,15 +29,17 @@ list() {
     token=
     while :; do
         # Parameters in the order of their names, as the signature wants them.
-        query=list-type=2\&max-keys=1000
+        query=list-type=2\&max-keys=${PAGE:-1000}
         [ -z "$token" ] || query=continuation-token=$(escape "$token")\&$query
         curl -K "$work/s3" "$bucket?$query" >"$work/page"
-        sed 's/<Contents>/\n&/g' "$work/page" |
-            sed -n 's!.*<Contents>.*<Key>\([^<]*\)</Key>.*!\1\t&!p' | while IFS="$(printf '\t')" read -r key entry; do
-            size=$(echo "$entry" | sed -n 's!.*<Size>\([0-9]*\)</Size>.*!\1!p')
-            etag=$(echo "$entry" | sed -n 's!.*<ETag>\([^<]*\)</ETag>.*!\1!p' | sed 's/&#34;\|&quot;\|"//g')
-            printf '%s %s %s\n' "$size" "$etag" "$key"
-        done
+        sed 's/<Contents>/\n&/g' "$work/page" | awk '
+            function tag(name,  text) {
+                text = $0
+                if (!sub(".*<" name ">", "", text)) return ""
+                sub("</" name ">.*", "", text)
+                return text
+            }
+            /^<Contents>/ { etag = tag("ETag"); gsub(/&#34;|&quot;|"/, "", etag); print tag("Size"), etag, tag("Key") }'
         token=$(sed -n 's!.*<NextContinuationToken>\([^<]*\)</NextContinuationToken>.*!\1!p' "$work/page")
         [ -n "$token" ] || break
     done
@@ -47,7 +49,8 @@ fetch() { # DIR
     cd "$1"
     mkdir -p objects
     # What was never confirmed is nobody's.
-    list | grep -v ' staging/' | sort -k3 >objects.new || true
+    list >"$work/all"
+    awk '$3 !~ /^staging\//' "$work/all" | sort -k3 >objects.new
     : >"$work/wanted"
     while read -r size etag key; do
         case $key in *[!A-Za-z0-9._/-]* | /* | *..*) echo "an object with an unexpected key: $key" >&2; exit 1 ;; esac
@@ -57,7 +60,7 @@ fetch() { # DIR
         fi
     done <objects.new
     if [ -s "$work/wanted" ]; then
-        curl -K "$work/s3" --parallel --parallel-max "$at_once" --create-dirs -w '%{http_code} %{content_type} %{url_effective}\n' \
+        curl -K "$work/s3" --no-progress-meter --parallel --parallel-max "$at_once" --create-dirs -w '%{http_code} %{content_type} %{url_effective}\n' \
             -K "$work/wanted" >"$work/fetched" || true
         # One that was deleted meanwhile is no failure, and no object.
         grep -v '^\(200\|404\) ' "$work/fetched" >&2 && exit 1
@@ -81,13 +84,14 @@ store() { # DIR
         printf 'next\nurl = "%s/%s"\nupload-file = "objects/%s"\nheader = "Content-Type: %s"\n' "$bucket" "$key" "$key" "$type"
         cat "$work/s3"
     done | sed 1d >"$work/wanted"
-    [ ! -s "$work/wanted" ] || curl --parallel --parallel-max "$at_once" -K "$work/wanted" >/dev/null
+    [ ! -s "$work/wanted" ] || curl --no-progress-meter --parallel --parallel-max "$at_once" -K "$work/wanted" >/dev/null
     wc -l <objects.list | tr -d ' '
 }
 
 send() { # DIR NAME
     cd "$1"
-    list | cut -d' ' -f3 | sort >"$work/there"
+    list >"$work/all"
+    cut -d' ' -f3 "$work/all" | sort >"$work/there"
     {
         cut -d' ' -f3 objects.list | sed 's!.*!& objects/&!' | while read -r key target; do
             grep -qxF "$target" "$work/there" || echo "objects/$key $target"

@@ -21,7 +21,8 @@ compose run --rm setup-store >&2
 compose up --detach nats >&2
 tables="select count(*) from pg_tables where schemaname in ('auth', 'portfolio', 'media')"
 [ "$(sql -c "$tables")" = 0 ] || die "The database holds tables: restore only into an empty stack."
-[ -z "$(objects list | head -n 1)" ] || die "The bucket holds objects: restore only into an empty stack."
+there=$(objects list)
+[ -z "$there" ] || die "The bucket holds objects: restore only into an empty stack."
 
 say "Database …"
 compose exec -T postgres pg_restore --username=postgres --dbname=grafikarsa --clean --if-exists --single-transaction <"$backup/database.dump"
