@@ -37,7 +37,6 @@ for name in $of_docker; do
     grep -rqE "\b$name\b" deploy scripts nginx --include='*.yaml' --include='*.sh' --include='*.conf' || fail "nobody reads $name of .env.example"
 done
 
-rights() { sed -e 's/{{/{/' -e 's/\\//g' "$1" | grep -oE '(publish|subscribe): \[.*' | sed -E -e 's/"?\$KV.*//; s/ *$//' -e 's/,$//'; }
 development=$(grep -oE '(publish|subscribe): \[.*' libs/devstack/src/nats.rs)
 extra=$(grep -oE '"\$KV\.>", "\*\.revoked"' libs/devstack/src/nats.rs)
 for service in auth portfolio media; do
@@ -71,6 +70,17 @@ if docker compose version >/dev/null 2>&1; then
     done
 else
     echo "check-deploy: Docker Compose is not installed; its files were not read." >&2
+fi
+
+# Kubernetes: settings that the services know, and manifests that its API takes, where somebody is installed who can tell.
+for name in $(cat deploy/kubernetes/overlays/school/*.env deploy/kubernetes/overlays/school/*.env.example | grep -oE '^[A-Z][A-Z0-9_]*' | sort -u); do
+    grep -qxF "$name" <<<"$known" || fail "deploy/kubernetes: nobody reads $name"
+done
+if command -v kubectl >/dev/null; then
+    manifests=$(kubectl kustomize deploy/kubernetes/overlays/school) || fail "kubectl kustomize deploy/kubernetes/overlays/school"
+    if command -v kubernetes-validate >/dev/null; then
+        kubernetes-validate --strict --quiet - <<<"$manifests" || fail "deploy/kubernetes: not what the API takes"
+    fi
 fi
 [ $failed = 0 ] && echo "The files of deployment are in order."
 exit $failed

@@ -57,10 +57,8 @@ load_secret_files
 
 # -- replacing and adding replicas without losing a request ---------------------------------------------------------------
 # Addresses of containers as nginx sees them.
-addresses() { local id; for id in "$@"; do
-    docker inspect -f "{{range \$name, \$n := .NetworkSettings.Networks}}{{if eq \$name \"$(network proxy)\"}}{{\$n.IPAddress}}{{end}}{{end}}" "$id"
-done; }
-network() { compose config --format json | sed -n "s/^    \"$1\": {\$/found/;T;n;s/.*\"name\": \"\(.*\)\".*/\1/p"; }
+addresses() { docker inspect "$@" | jq -r --arg network "$(network proxy)" '.[].NetworkSettings.Networks[$network].IPAddress'; }
+network() { compose config --format json | jq -r ".networks.$1.name"; }
 in_nginx() { compose exec -T nginx "$@"; }
 
 # await SECONDS WHAT COMMAND...

@@ -8,9 +8,9 @@ set -euo pipefail
 [ "${BUILD:-yes}" = no ] || compose build auth portfolio media
 
 is_current() { # SERVICE: its containers are those that Compose would make now
-    local id wanted
+    local id wanted image
     wanted=$(compose config --hash "$1" | cut -d' ' -f2)
-    image=$(compose config --format json | sed -n "/^    \"$1\": {/,/^    }/s/^      \"image\": \"\(.*\)\",*/\1/p")
+    image=$(compose config --format json | jq -r ".services.$1.image")
     for id in $(containers "$1"); do
         [ "$(docker inspect -f '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$id")" = "$wanted" ] || return 1
         [ "$(docker inspect -f '{{.Image}}' "$id")" = "$(docker image inspect -f '{{.Id}}' "$image" 2>/dev/null)" ] || return 1
