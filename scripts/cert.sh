@@ -10,8 +10,9 @@ folder=$root/deploy/state/self-signed
 
 case ${1:-} in
     self-signed)
-        if openssl x509 -in "$folder/fullchain.pem" -noout -checkhost "$domain" -checkend 2592000 2>/dev/null | grep -q 'does match' &&
-            openssl x509 -in "$folder/fullchain.pem" -noout -checkend 2592000 >/dev/null; then exit 0; fi
+        if [ -e "$folder/fullchain.pem" ] && openssl x509 -in "$folder/fullchain.pem" -noout -checkend 2592000 >/dev/null; then
+            [[ $(openssl x509 -in "$folder/fullchain.pem" -noout -checkhost "$domain") != *"does match"* ]] || exit 0
+        fi
         command -v openssl >/dev/null || die "openssl is missing: install it first."
         mkdir -p "$folder"
         (
