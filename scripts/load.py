@@ -76,6 +76,7 @@ class Client:
         if count:
             with lock:
                 counts["requests"] += 1
+                counts["writes"] += method != "GET"
                 statuses[status] += 1
                 slowest[0] = max(slowest[0], took)
                 if status == 0 or status >= 500 or status == 429:
@@ -111,12 +112,16 @@ def reader():
         end.wait(PAUSE)
 
 
-def writer(number):
+def student(number):
     name, password = f"beban_{run}_{number}", secrets.token_hex(8)
     must(admin.call("POST", "/api/v1/admin/users", {"username": name, "email": f"{name}@example.sch.id", "password": password,
                                                     "nama": "Beban", "role": "student"}, False))
     client = login(name, password)
     portfolio = must(client.call("POST", "/api/v1/portfolios", {"judul": f"Beban {number}"}, False))["id"]
+    return number, name, password, client, portfolio
+
+
+def writer(number, name, password, client, portfolio):
     started, round_ = time.monotonic(), 0
     while not end.is_set():
         round_ += 1
@@ -148,7 +153,7 @@ def writer(number):
 signal.signal(signal.SIGTERM, lambda *_: end.set())
 signal.signal(signal.SIGINT, lambda *_: end.set())
 threads = [threading.Thread(target=reader) for _ in range(10)]
-threads += [threading.Thread(target=writer, args=(i,)) for i in range(THREADS - 10)]
+threads += [threading.Thread(target=writer, args=student(i)) for i in range(THREADS - 10)]
 begun = time.monotonic()
 for thread in threads:
     thread.start()
@@ -156,7 +161,9 @@ end.wait(seconds)
 end.set()
 for thread in threads:
     thread.join()
-print(json.dumps({"requests": counts["requests"], "per_second": round(counts["requests"] / (time.monotonic() - begun), 1),
+if not statuses or counts["writes"] == 0:
+    sys.exit("nothing was written")
+print(json.dumps({"requests": counts["requests"], "writes": counts["writes"], "per_second": round(counts["requests"] / (time.monotonic() - begun), 1),
                   "failed": len(failures), "reopened": counts["reopened"], "slowest_s": round(slowest[0], 2),
                   "statuses": dict(statuses), "failures": failures[:20]}))
 sys.exit(1 if failures else 0)
