@@ -97,7 +97,8 @@ migrate: ## Applies pending migrations
 	@for service in $(SERVICES); do $(COMPOSE) run --rm migrate-$$service; done
 
 seed: ## Demo data, in development only
-	@ENV=dev $(COMPOSE) run --rm --no-deps seed
+	@[ "$(ENV)" = dev ] || { echo "Demo data has no place in production: make seed ENV=dev" >&2; exit 1; }
+	@$(COMPOSE) run --rm --no-deps seed
 
 create-admin: ## One more admin: USERNAME=… EMAIL=…, with the password of ADMIN_PASSWORD
 	@$(COMPOSE) run --rm --no-deps $(if $(ADMIN_PASSWORD),-e ADMIN_PASSWORD) auth create-admin --username "$(USERNAME)" --email "$(EMAIL)"
