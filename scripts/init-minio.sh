@@ -20,6 +20,8 @@ mc anonymous set none "store/$S3_BUCKET" >/dev/null
 mc admin policy create store media "$policy" >/dev/null
 mc admin user add store "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" >/dev/null
 # Attaching what is attached already is an error.
-mc admin policy entities store --user "$S3_ACCESS_KEY_ID" | grep -qw media ||
-    mc admin policy attach store media --user "$S3_ACCESS_KEY_ID" >/dev/null
+case $(mc admin policy entities store --user "$S3_ACCESS_KEY_ID") in
+    *media*) ;;
+    *) mc admin policy attach store media --user "$S3_ACCESS_KEY_ID" >/dev/null ;;
+esac
 echo "The bucket $S3_BUCKET is prepared."
