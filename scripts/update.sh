@@ -37,18 +37,27 @@ fi
 
 site=https://localhost:$(setting HTTPS_PORT 443)/health
 [ "${ENV:-prod}" = prod ] || site=http://localhost:$(setting DEV_PORT 8080)/health
-answers() { curl -ksSf --max-time 1 -o /dev/null "$site" 2>/dev/null; }
+# Of nginx a visitor notices that nobody answers; of the others, that media, which needs all of them, is not ready.
+ask_site="curl -ksSf --max-time 1 -o /dev/null $site"
+ask_media='curl -fs --max-time 1 -o /dev/null http://media:9003/readyz'
+watch_out() { # SERVER: "MILLISECONDS ok" or "MILLISECONDS -" a line
+    local loop
+    loop='while :; do if $ask 2>/dev/null; then echo ok; else echo -; fi; sleep 0.05; done'
+    if [ "$1" = nginx ]; then ask=$ask_site bash -c "$loop"; else in_nginx env ask="$ask_media" sh -c "$loop"; fi |
+        while read -r state; do echo "$(date +%s%3N) $state"; done
+}
 for server in "${pause[@]}"; do
-    # Every 50 ms: the time between the last answer before and the first after.
     log=$(mktemp)
-    ( while :; do if answers; then echo "$(date +%s%3N) ok"; else echo "$(date +%s%3N) -"; fi; sleep 0.05; done >"$log" ) &
+    set -m # a group of its own, which ends as one
+    watch_out "$server" >"$log" 2>/dev/null &
     probe=$!
+    set +m
+    await 30 "the watch over $server" test -s "$log"
     compose up --detach --no-deps --wait --wait-timeout 120 "$server" >&2
-    await 60 "the site answers after $server" answers
-    sleep 1
-    kill "$probe"
+    await 90 "the product after $server" sh -c "[ \"\$(tail -n 5 '$log' | grep -c ok)\" = 5 ]"
+    kill -- "-$probe" 2>/dev/null || true
     wait "$probe" 2>/dev/null || true
-    say "$server was replaced; longest time without an answer: $(awk '$2 == "ok" { if (last && $1 - last > most) most = $1 - last; last = $1 } END { print most }' "$log") ms"
+    say "$server was replaced; the pause: $(awk '$2 == "ok" { if (last && $1 - last > most) most = $1 - last; last = $1 } END { print most }' "$log") ms"
     rm "$log"
 done
 
