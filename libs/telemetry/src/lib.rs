@@ -200,7 +200,8 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    // The end of the exporter blocks its thread until another one has done the work.
+    #[tokio::test(flavor = "multi_thread")]
     async fn an_exporter_can_be_built_before_anything_else_has_chosen_a_crypto_provider() {
         let provider = provider("test", Some("http://localhost:4318/")).unwrap();
         drop(Guard { provider });
