@@ -1,4 +1,5 @@
-# Targets of development; `make` alone lists them. Build output goes to the user's cache, so that fresh clones share it.
+# Targets of development and of running the product on Docker; `make` alone lists them. Build output goes to the user's
+# cache, so that fresh clones share it.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -9,10 +10,13 @@ SERVICES := auth portfolio media
 DEVSTACK := $(CARGO_TARGET_DIR)/debug/devstack
 SEAWEEDFS := $(HOME)/.cache/grafikarsa/seaweedfs
 
-.PHONY: help deps dev dev-reset build test test-seaweedfs bench bench-media bench-login bench-polling lint fmt openapi sqlx-prepare
+.PHONY: help deps dev dev-reset binaries test test-seaweedfs bench bench-media bench-login bench-polling lint fmt openapi sqlx-prepare \
+	up down ps logs build migrate seed create-admin psql backup restore health scale cert update check-deploy
 
 help: ## Lists these targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
+	@grep -hE '^(# == |[a-z-]+:.*## )' $(MAKEFILE_LIST) | sed -E -e 's/^# == (.*)/\n\1/' -e 's/:[^#]*## /\t/' | expand -t 16
+
+# == Development
 
 deps: ## Installs missing system packages and tools
 	@scripts/install-deps.sh
@@ -25,7 +29,7 @@ dev-reset: ## Forgets the data of `make dev`
 	@cargo build --quiet -p grafikarsa-devstack
 	@$(DEVSTACK) dev-reset
 
-build: deps ## The release binaries
+binaries: deps ## The release binaries
 	cargo build --release --workspace --bins
 
 test: deps ## All tests, on private servers of their own
@@ -55,7 +59,7 @@ bench-polling: deps ## Measures what 2,000 open tabs of the web client cost, wit
 	cargo build --release --workspace --bins
 	cargo bench --workspace --bench polling
 
-lint: deps ## Format, clippy, freshness of generated files, one TLS provider
+lint: deps check-deploy ## Format, clippy, freshness of generated files, one TLS provider, the files of deploy
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	scripts/check-tls.sh
@@ -73,3 +77,56 @@ openapi: deps ## Writes docs/openapi.json anew
 sqlx-prepare: deps ## Writes the descriptions of the checked SQL anew
 	cargo build -p grafikarsa-devstack
 	$(DEVSTACK) exec --unmigrated -- scripts/sqlx-prepare.sh
+
+# == Running the product on Docker, as .env says (ENV=dev: compose.dev.yaml instead of production)
+COMPOSE := scripts/compose.sh
+export ENV
+
+up: ## Starts everything and waits until it is healthy; refuses weak secrets
+	@scripts/up.sh
+
+down: ## Stops everything; the data stays
+	@$(COMPOSE) down --remove-orphans
+
+ps: ## What runs, and how it is
+	@$(COMPOSE) ps --all
+
+logs: ## Follows the logs; SERVICE=portfolio for one
+	@$(COMPOSE) logs --follow --tail=100 $(SERVICE)
+
+build: ## The images of the services
+	@$(COMPOSE) build auth portfolio media
+
+migrate: ## Applies pending migrations
+	@for service in $(SERVICES); do $(COMPOSE) run --rm migrate-$$service; done
+
+seed: ## Demo data, in development only
+	@[ "$(ENV)" = dev ] || { echo "Demo data has no place in production: make seed ENV=dev" >&2; exit 1; }
+	@$(COMPOSE) run --rm --no-deps seed
+
+create-admin: ## One more admin: USERNAME=… EMAIL=…, with the password of ADMIN_PASSWORD
+	@$(COMPOSE) run --rm --no-deps $(if $(ADMIN_PASSWORD),-e ADMIN_PASSWORD) auth create-admin --username "$(USERNAME)" --email "$(EMAIL)"
+
+psql: ## A prompt of PostgreSQL as superuser
+	@$(COMPOSE) exec postgres psql --username=postgres grafikarsa
+
+backup: ## Database and objects into BACKUP_DIR, and to BACKUP_S3_* if that is set
+	@scripts/backup.sh
+
+restore: ## BACKUP=folder of a backup, into a stack without data
+	@scripts/restore.sh "$(BACKUP)"
+
+health: ## Every part, one line each; exit code 1 if something is wrong
+	@scripts/health-check.sh
+
+scale: ## SERVICE=portfolio N=3: so many replicas, without losing a request
+	@scripts/scale.sh "$(SERVICE)" "$(N)"
+
+update: ## Builds the images anew and replaces what changed: the services without losing a request
+	@scripts/update.sh
+
+cert: ## Gets a certificate for DOMAIN from Let's Encrypt
+	@scripts/cert.sh letsencrypt
+
+check-deploy: ## Checks the files of deployment against the code, without Docker
+	@scripts/check-deploy.sh

@@ -134,6 +134,8 @@ where
 fn provider(service: &'static str, endpoint: Option<&str>) -> anyhow::Result<SdkTracerProvider> {
     let provider = SdkTracerProvider::builder();
     let Some(endpoint) = endpoint else { return Ok(provider.build()) };
+    // The exporter's HTTP client panics without one; whoever chooses it later finds it chosen.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
     let exporter = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_endpoint(format!("{}/v1/traces", endpoint.trim_end_matches('/')))
@@ -196,6 +198,13 @@ mod tests {
         fn make_writer(&self) -> Self {
             self.clone()
         }
+    }
+
+    // The end of the exporter blocks its thread until another one has done the work.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_exporter_can_be_built_before_anything_else_has_chosen_a_crypto_provider() {
+        let provider = provider("test", Some("http://localhost:4318/")).unwrap();
+        drop(Guard { provider });
     }
 
     #[tokio::test]
