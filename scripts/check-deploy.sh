@@ -18,7 +18,7 @@ done
 
 # What the services read: names in capitals in the files that read settings, up to their tests.
 readers=(libs/config/src/reader.rs libs/http/src/settings.rs libs/http/src/database.rs libs/events/src/settings.rs
-    libs/telemetry/src/settings.rs services/*/src/settings.rs services/*/src/limits.rs services/auth/src/cli.rs)
+    libs/telemetry/src/settings.rs services/*/src/settings.rs services/portfolio/src/realtime/settings.rs services/*/src/limits.rs services/auth/src/cli.rs)
 read_by_code=$(for file in "${readers[@]}"; do sed '/#\[cfg(test)\]/,$d' "$file"; done | grep -v '^ *//' |
     grep -oE '"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+"' | tr -d '"' | sort -u)
 documented=$(sed -n 's/^#\{0,1\}\([A-Z][A-Z0-9_]*\)=.*/\1/p' .env.example | sort -u)
@@ -38,12 +38,17 @@ for name in $of_docker; do
 done
 
 development=$(grep -oE '(publish|subscribe): \[.*' libs/devstack/src/nats.rs)
-extra=$(grep -oE '"\$KV\.>", "\*\.revoked"' libs/devstack/src/nats.rs)
+# What a service may beyond the others, from the arms of the match: publish, then subscribe.
+extra() { # SERVICE NUMBER
+    { grep -E "^ +\"$1\" => \(" libs/devstack/src/nats.rs || true; } | sed -E 's/.*=> \((.*)\),$/\1/' |
+        sed -E -e 's/r#"([^#]*)"#/<\1>/g' -e 's/""/<>/g' | { grep -oE '<[^<]*>' || true; } | sed -n "$2{s/^<//;s/>\$//;p}"
+}
 for service in auth portfolio media; do
-    own=
-    [ $service != auth ] || own=", $extra"
-    same "rights of $service at NATS: development (left), production (right)" \
-        "$(sed -e "s/{service}/$service/" -e "s/{extra}/${own//&/\\&}/" <<<"$development")" \
+    publish=$(extra $service 1) subscribe=$(extra $service 2)
+    expected=${development//\{service\}/$service}
+    expected=${expected//\{publish\}/$publish}
+    expected=${expected//\{subscribe\}/$subscribe}
+    same "rights of $service at NATS: development (left), production (right)" "$expected" \
         "$(sed -n "/user: $service,/,/} }/p" deploy/nats/nats.conf | grep -oE '(publish|subscribe): \[.*')"
 done
 
