@@ -9,7 +9,7 @@ SERVICES := auth portfolio media
 DEVSTACK := $(CARGO_TARGET_DIR)/debug/devstack
 SEAWEEDFS := $(HOME)/.cache/grafikarsa/seaweedfs
 
-.PHONY: help deps dev dev-reset build test test-seaweedfs bench bench-media bench-login lint fmt openapi sqlx-prepare
+.PHONY: help deps dev dev-reset build test test-seaweedfs bench bench-media bench-chat bench-login lint fmt openapi sqlx-prepare
 
 help: ## Lists these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,6 +46,10 @@ bench: deps ## Measures pages of the catalogue beside PostgreSQL's own rate; abo
 bench-media: deps ## Measures photographs beside vipsthumbnail and sharp, and pictures through nginx; writes docs/benchmarks-media.md
 	cargo build --release --workspace --bins
 	SHARP_HOME="$$(scripts/install-sharp.sh)" cargo bench --workspace --bench photographs
+
+bench-chat: deps ## Measures messages on open sockets beside bare NATS; two minutes, writes docs/benchmarks-chat.md
+	cargo build --release --workspace --bins
+	cargo bench --workspace --bench chat
 
 bench-login: deps ## Measures logins beside raw argon2id, with release builds behind nginx
 	cargo build --release --workspace --bins
