@@ -38,8 +38,8 @@ impl Pace {
         }
         self.frames += 1;
         match self.frames {
-            ..=HEARD => Verdict::Heard,
-            ..=BORNE => Verdict::Dropped,
+            frames if frames <= HEARD => Verdict::Heard,
+            frames if frames <= BORNE => Verdict::Dropped,
             _ => Verdict::Flood,
         }
     }
