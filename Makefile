@@ -10,7 +10,7 @@ SERVICES := auth portfolio media
 DEVSTACK := $(CARGO_TARGET_DIR)/debug/devstack
 SEAWEEDFS := $(HOME)/.cache/grafikarsa/seaweedfs
 
-.PHONY: help deps dev dev-reset binaries test test-seaweedfs bench bench-media bench-login bench-polling lint fmt openapi sqlx-prepare \
+.PHONY: help deps dev dev-reset binaries test test-seaweedfs bench bench-media bench-chat bench-login bench-polling lint fmt openapi sqlx-prepare \
 	up down ps logs build migrate seed create-admin psql backup restore health scale cert update check-deploy
 
 help: ## Lists these targets
@@ -50,6 +50,10 @@ bench: deps ## Measures pages of the catalogue beside PostgreSQL's own rate; abo
 bench-media: deps ## Measures photographs beside vipsthumbnail and sharp, and pictures through nginx; writes docs/benchmarks-media.md
 	cargo build --release --workspace --bins
 	SHARP_HOME="$$(scripts/install-sharp.sh)" cargo bench --workspace --bench photographs
+
+bench-chat: deps ## Measures messages on open sockets beside bare NATS; two minutes, writes docs/benchmarks-chat.md
+	cargo build --release --workspace --bins
+	cargo bench --workspace --bench chat
 
 bench-login: deps ## Measures logins beside raw argon2id, with release builds behind nginx
 	cargo build --release --workspace --bins

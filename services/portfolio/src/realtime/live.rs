@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use async_nats::{Client, Subscriber};
+use async_nats::Subscriber;
 use futures_util::StreamExt as _;
+use grafikarsa_events::Bus;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use uuid::Uuid;
@@ -22,7 +23,7 @@ const RECIPIENTS: usize = 5000;
 /// Tells other replicas, and this one like any other.
 #[derive(Clone)]
 pub struct Live {
-    client: Client,
+    bus: Bus,
     subjects: Arc<str>,
 }
 
@@ -35,8 +36,9 @@ enum Told {
 }
 
 impl Live {
-    pub fn new(client: Client, namespace: &str) -> Self {
-        Self { client, subjects: format!("{namespace}.portfolio.live").into() }
+    pub fn new(bus: Bus) -> Self {
+        let subjects = format!("{}.portfolio.live", bus.namespace()).into();
+        Self { bus, subjects }
     }
 
     pub async fn typing(&self, to: Uuid, typing: IsTyping) {
@@ -55,9 +57,14 @@ impl Live {
     }
 
     async fn tell(&self, kind: &str, told: &Told) {
+        // The client would keep it until there is a connection, and then make the caller wait.
+        if !self.bus.is_connected() {
+            return;
+        }
         let sent = match serde_json::to_vec(told) {
             Ok(payload) => self
-                .client
+                .bus
+                .client()
                 .publish(format!("{}.{kind}", self.subjects), payload.into())
                 .await
                 .map_err(anyhow::Error::new),
@@ -71,7 +78,7 @@ impl Live {
     /// Hears from now on; what comes is held for [`Live::run`]. The client subscribes anew after a reconnect by itself.
     pub async fn subscribe(&self) -> Subscriber {
         loop {
-            match self.client.subscribe(format!("{}.>", self.subjects)).await {
+            match self.bus.client().subscribe(format!("{}.>", self.subjects)).await {
                 Ok(subscriber) => return subscriber,
                 Err(error) => tracing::warn!(%error, "replicas are not heard"),
             }

@@ -79,7 +79,7 @@ impl Realtime {
         verifier: Verifier,
         origins: Vec<String>,
     ) -> (Self, Running) {
-        let live = Live::new(bus.client().clone(), bus.namespace());
+        let live = Live::new(bus.clone());
         let (presence, recorder) = Presence::new(db.clone(), settings.clone(), live.clone());
         let hub = Arc::new(Hub::new(settings.max_sockets));
         let inner = Inner { db, rules, settings, verifier, origins, bus, live, hub, presence: Arc::new(presence) };

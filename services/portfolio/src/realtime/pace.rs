@@ -37,12 +37,10 @@ impl Pace {
             (self.window_began, self.frames) = (now, 0);
         }
         self.frames += 1;
-        if self.frames <= HEARD {
-            Verdict::Heard
-        } else if self.frames <= BORNE {
-            Verdict::Dropped
-        } else {
-            Verdict::Flood
+        match self.frames {
+            frames if frames <= HEARD => Verdict::Heard,
+            frames if frames <= BORNE => Verdict::Dropped,
+            _ => Verdict::Flood,
         }
     }
 

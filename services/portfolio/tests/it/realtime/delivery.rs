@@ -24,6 +24,15 @@ async fn all_hear(sockets: &mut [Client], kind: &str, payload: &Value) {
     }
 }
 
+/// A text of siti's that all have heard of, so that what comes next is what happens next.
+async fn written(pair: &Pair, sockets: &mut [Client], text: &str) -> uuid::Uuid {
+    let message = pair.write(text).await;
+    for socket in sockets {
+        assert_eq!(next(socket).await["payload"]["message"]["id"], json!(message));
+    }
+    message
+}
+
 /// Both sockets of both people.
 async fn everybody(two: &Two, pair: &Pair) -> Vec<Client> {
     let [siti, siti_too] = two.sockets(&pair.siti).await;
@@ -72,8 +81,8 @@ async fn the_first_message_of_a_new_conversation_is_heard_as_well() {
 async fn a_deletion_reaches_both() {
     let two = Two::spawn().await;
     let pair = Pair::of(&two.app).await;
-    let message = pair.write("Salah kirim").await;
     let mut sockets = everybody(&two, &pair).await;
+    let message = written(&pair, &mut sockets, "Salah kirim").await;
     pair.siti.delete(&format!("/api/v1/messages/{message}")).await.data(200);
     let deleted = json!({ "conversation_id": pair.conversation, "message_id": message });
     all_hear(&mut sockets, "message.deleted", &deleted).await;
@@ -83,8 +92,8 @@ async fn a_deletion_reaches_both() {
 async fn reactions_that_come_change_and_go_reach_both() {
     let two = Two::spawn().await;
     let pair = Pair::of(&two.app).await;
-    let message = pair.write("Lulus!").await;
     let mut sockets = everybody(&two, &pair).await;
+    let message = written(&pair, &mut sockets, "Lulus!").await;
     let path = format!("/api/v1/messages/{message}/reactions");
     let budi = pair.budi.at(&two.second);
     let changed = |emoji: &str, action: &str| {
@@ -110,16 +119,19 @@ async fn reactions_that_come_change_and_go_reach_both() {
 async fn a_removal_during_a_block_is_told_the_one_who_removed() {
     let two = Two::spawn().await;
     let pair = Pair::of(&two.app).await;
-    let message = pair.write("Lulus!").await;
+    let mut sockets = [pair.siti.socket(&two.app.portfolio).await, pair.budi.socket(&two.second).await];
+    let message = written(&pair, &mut sockets, "Lulus!").await;
     pair.budi.post(&format!("/api/v1/messages/{message}/reactions"), &json!({ "emoji": "👍" })).await.data(201);
+    for socket in &mut sockets {
+        assert_eq!(next(socket).await["payload"]["action"], "add");
+    }
     pair.siti.act(&format!("/api/v1/dm/block/{}", pair.budi.id)).await.data(200);
-    let mut siti = pair.siti.socket(&two.app.portfolio).await;
-    let mut budi = pair.budi.socket(&two.second).await;
     pair.budi.delete(&format!("/api/v1/messages/{message}/reactions/%F0%9F%91%8D")).await.data(200);
-    assert_eq!(next(&mut budi).await["payload"]["action"], "remove");
-    // What comes next is the first that siti hears.
+    let [siti, budi] = &mut sockets;
+    assert_eq!(next(budi).await["payload"]["action"], "remove");
+    // What comes next is all that siti hears.
     pair.siti.delete(&format!("/api/v1/messages/{message}")).await.data(200);
-    assert_eq!(next(&mut siti).await["type"], "message.deleted");
+    assert_eq!(next(siti).await["type"], "message.deleted");
 }
 
 #[tokio::test]
@@ -204,4 +216,27 @@ async fn a_muted_and_archived_conversation_goes_on_in_real_time() {
     let mut listening = pair.budi.socket(&two.second).await;
     let message = pair.write("Masih ada?").await;
     assert_eq!(listening.expect("message.new").await["message"]["id"], json!(message));
+}
+
+#[tokio::test]
+async fn through_nginx_sockets_land_on_any_replica_and_hear_everything() {
+    let two = Two::spawn().await;
+    let nginx = two.app.stack.nginx().await;
+    let pair = Pair::of(&two.app).await;
+    let mut sockets = Vec::new();
+    for _ in 0..4 {
+        sockets.push(pair.budi.socket_at(&nginx).await);
+    }
+    assert_eq!(two.app.count("select count(distinct replica_id) from chat_sockets").await, 2);
+    let siti = pair.siti.through_nginx(&two.app).await;
+    for text in ["Satu", "Dua", "Tiga"] {
+        let message = write(&siti, pair.conversation, text).await;
+        for socket in &mut sockets {
+            assert_eq!(socket.expect("message.new").await["message"]["id"], json!(message));
+        }
+    }
+    for socket in &mut sockets {
+        socket.send(tokio_tungstenite::tungstenite::Message::binary(vec![1])).await;
+        socket.closes_with(1003).await;
+    }
 }
