@@ -3,7 +3,8 @@
 //! A publisher calls [`outbox::append`] in the transaction of the change; its [`Relay`] carries the row to the
 //! JetStream stream of the publisher once it is committed. A [`Consumer`] applies each event in a transaction that also
 //! records it in the inbox, so that a redelivery changes nothing. What fails again and again goes to the
-//! [`dead_letters`]. A [`Tail`] shows every replica what happens, for screens that are open. Who must not answer before a peer has applied an event uses [`Bus::await_applied`].
+//! [`dead_letters`]. A [`Tail`] shows every replica what happens, for screens that are open. Who must not answer before a
+//! peer has applied an event uses [`Bus::await_applied`].
 //!
 //! The tables are in `schema.sql`. Their queries are not checked at compile time, because they exist in three schemas;
 //! the tests of this crate run each of them.
