@@ -3,7 +3,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use chrono::{DateTime, Utc};
 use sqlx::{
-    PgPool,
+    PgExecutor, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
@@ -56,7 +56,6 @@ impl Relay {
         while !shutdown.is_cancelled() {
             backoff.started();
             let Err(error) = self.session(&shutdown).await else { return };
-            report_lag(&Lag::default());
             let pause = backoff.failed();
             tracing::warn!(error = format!("{error:#}"), ?pause, "the relay starts over");
             tokio::select! {
@@ -68,10 +67,6 @@ impl Relay {
 
     /// One connection's life. The lock lives and dies with it.
     async fn session(&self, shutdown: &CancellationToken) -> anyhow::Result<()> {
-        tokio::select! {
-            () = shutdown.cancelled() => return Ok(()),
-            () = self.bus.connected() => {}
-        }
         // A pool of one, never renewed: sqlx' listener takes its connection from a pool.
         let pool = PgPoolOptions::new()
             .max_connections(1)
@@ -81,10 +76,27 @@ impl Relay {
             .connect_with(self.database.clone())
             .await
             .context("PostgreSQL is unreachable")?;
-        let result = self.locked(&pool, shutdown).await;
+        let result = async {
+            self.connected(&pool, shutdown).await?;
+            if shutdown.is_cancelled() { Ok(()) } else { self.locked(&pool, shutdown).await }
+        };
+        let result = result.await;
         // The server gives the lock to another replica as soon as the connection is closed.
         drop(timeout(STATEMENT, pool.close()).await);
         result
+    }
+
+    /// Waits for the bus, or the shutdown. What piles up meanwhile is reported by every replica.
+    async fn connected(&self, pool: &PgPool, shutdown: &CancellationToken) -> anyhow::Result<()> {
+        let mut measuring = interval(HOUSEKEEPING);
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return Ok(()),
+                () = self.bus.connected() => return Ok(()),
+                _ = measuring.tick() => report_lag(&measure_lag(pool).await?),
+            }
+        }
     }
 
     async fn locked(&self, pool: &PgPool, shutdown: &CancellationToken) -> anyhow::Result<()> {
@@ -95,6 +107,8 @@ impl Relay {
 
         let schema: String = bounded(sqlx::query_scalar("select current_schema()").fetch_one(&mut listener)).await?;
         while !try_lock(&mut listener).await? {
+            // The replica that holds the lock reports.
+            report_lag(&Lag::default());
             tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 () = sleep(POLL) => {}
@@ -141,6 +155,7 @@ impl Relay {
     async fn publish_all(&self, listener: &mut PgListener) -> anyhow::Result<()> {
         loop {
             // Unpublished rows, never "positions above the last": positions are taken in another order than commits.
+            // Planned each time: a plan that was kept from a small outbox would read all of a large one.
             let rows: Vec<Row> = bounded(
                 sqlx::query_as(
                     "select position, id, subject, event_type, aggregate_id, aggregate_version, payload, traceparent,
@@ -151,6 +166,7 @@ impl Relay {
                      limit $1",
                 )
                 .bind(BATCH)
+                .persistent(false)
                 .fetch_all(&mut *listener),
             )
             .await?;
@@ -163,6 +179,7 @@ impl Relay {
                 bounded(
                     sqlx::query("update outbox set published_at = now() where position = any($1)")
                         .bind(&acknowledged)
+                        .persistent(false)
                         .execute(&mut *listener),
                 )
                 .await?;
@@ -250,7 +267,7 @@ struct Lag {
     dead_letters: i64,
 }
 
-async fn measure_lag(listener: &mut PgListener) -> anyhow::Result<Lag> {
+async fn measure_lag(executor: impl PgExecutor<'_>) -> anyhow::Result<Lag> {
     let query = sqlx::query_as(
         "select count(*) as pending,
              coalesce(extract(epoch from now() - min(created_at)), 0)::float8 as oldest_seconds,
@@ -258,7 +275,7 @@ async fn measure_lag(listener: &mut PgListener) -> anyhow::Result<Lag> {
          from outbox
          where published_at is null",
     );
-    bounded(query.fetch_one(&mut *listener)).await
+    bounded(query.fetch_one(executor)).await
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]

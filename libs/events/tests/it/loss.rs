@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use grafikarsa_config::Secret;
 use grafikarsa_events::{Bus, BusError, EventsSettings, republish};
+use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -55,6 +56,22 @@ async fn a_server_that_lost_its_storage_gets_stream_consumer_and_events_again() 
     world.record("slow");
     eventually("a consumer that had not read it applies it", || async { world.applied("slow").await == [1, 2] }).await;
     assert_eq!(world.applied("fast").await, [1, 2]);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_dead_server_is_reported() {
+    let metrics = PrometheusBuilder::new().install_recorder().expect("the only one of this process");
+    let mut world = World::new().await;
+    world.relay();
+    world.change(Uuid::now_v7(), 1).await;
+    eventually("it is published", || async { world.unpublished().await == 0 }).await;
+    world.nats.kill().await.expect("it runs");
+    world.change(Uuid::now_v7(), 2).await;
+    world.change(Uuid::now_v7(), 3).await;
+    let says = |line: &str| metrics.render().lines().any(|other| other == line);
+    eventually("both are reported", || async { says("events_outbox_pending 2") }).await;
+    world.nats.restart().await.expect("it starts");
+    eventually("none is left", || async { says("events_outbox_pending 0") }).await;
 }
 
 #[tokio::test]
