@@ -4,6 +4,7 @@ use grafikarsa_events::{Bus, Consumer, Relay};
 use grafikarsa_http::{InternalClient, Service, database};
 use grafikarsa_jwt::{RevocationList, TokenKeys, Verifier};
 use sqlx::PgPool;
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     rankings::Rankings,
     realtime::Realtime,
     settings::Rules,
+    storage,
     totals::Totals,
     users::{self, account_events},
     views::{GuestKey, Views},
@@ -34,6 +36,8 @@ pub struct AppState {
     pub db: PgPool,
     pub auth: InternalClient,
     pub media: InternalClient,
+    /// Places of those who ask media with a connection in their hands.
+    pub media_questions: Arc<Semaphore>,
     pub callers: Callers,
     pub rules: Arc<Rules>,
     pub limits: Arc<Limits>,
@@ -68,6 +72,7 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let state = AppState {
         auth: InternalClient::new(settings.auth_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
         media: InternalClient::new(settings.media_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
+        media_questions: Arc::new(Semaphore::new(storage::QUESTIONS)),
         callers: Callers::new(db.clone()),
         rules,
         limits: Arc::new(settings.limits.clone()),

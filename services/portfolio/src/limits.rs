@@ -87,3 +87,28 @@ impl Limits {
         Counter::new("handshakes", self.handshakes, user)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_these_when_nothing_is_set() {
+        let limits = Limits::read(&mut Reader::from_map([]));
+        for (limit, hits, seconds) in [
+            (limits.follows, 60, 60),
+            (limits.comments, 10, 60),
+            (limits.feedback_user[0], 20, 86_400),
+            (limits.feedback_user[1], 5, 600),
+            (limits.feedback_guest[0], 50, 86_400),
+            (limits.feedback_guest[1], 10, 3600),
+            (limits.messages, 60, 60),
+            (limits.conversations, 30, 3600),
+            (limits.reactions, 120, 60),
+            (limits.dm_changes, 60, 60),
+            (limits.handshakes, 30, 60),
+        ] {
+            assert_eq!(limit, Limit::new(hits, seconds), "{limits:?}");
+        }
+    }
+}

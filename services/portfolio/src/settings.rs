@@ -161,4 +161,11 @@ mod tests {
         }
         assert_eq!(rules.storage_base, "https://cdn.sekolah.example/storage");
     }
+
+    #[test]
+    fn a_day_of_a_streak_is_one_of_the_school() {
+        let values = GOOD.iter().map(|&(name, value)| (name.to_owned(), value.to_owned()));
+        let rules = Settings::read_from(Reader::from_map(values)).unwrap().rules;
+        assert_eq!(rules.streak_time_zone, "Asia/Jakarta");
+    }
 }

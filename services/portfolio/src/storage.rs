@@ -1,15 +1,20 @@
 //! Addresses of stored objects: which of them are ours, and what they are for.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
-use grafikarsa_http::ApiResult;
+use grafikarsa_http::{ApiError, ApiResult};
 use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use sqlx::PgConnection;
+use tokio::time::timeout;
 use url::Url;
 use uuid::Uuid;
 
 use crate::AppState;
+
+/// Questions to media at once by those who hold a connection, and how long the next one waits.
+pub const QUESTIONS: usize = 3;
+const QUEUE_TIME: Duration = Duration::from_millis(500);
 
 /// What an address names below the public storage address; `None` when it points elsewhere. Every spelling counts that
 /// leads to the same object: another case of the host, the port that the scheme has anyway, escapes, dots, doubled
@@ -110,6 +115,14 @@ pub async fn confirmed_object(app: &AppState, connection: &mut PgConnection, key
             given_to: row.given_to,
         }));
     }
+    // Whoever asks may hold a connection and locks meanwhile: while media hangs, others need what is left of the pool.
+    let place = timeout(QUEUE_TIME, app.media_questions.acquire()).await;
+    let Ok(Ok(_place)) = place else { return Err(ApiError::unavailable()) };
+    ask_media(app, key).await
+}
+
+/// The same from media itself.
+pub async fn ask_media(app: &AppState, key: &Key) -> ApiResult<Option<Object>> {
     match app.media.get::<Object>(&format!("/internal/objects/{key}")).await {
         Ok(object) => Ok(Some(object)),
         Err(grafikarsa_http::InternalError::Api { status, .. }) if status.is_client_error() => Ok(None),
@@ -117,6 +130,42 @@ pub async fn confirmed_object(app: &AppState, connection: &mut PgConnection, key
         Err(grafikarsa_http::InternalError::Unreadable(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether the copy has the object of `key`, be it gone by now.
+pub async fn is_known(connection: &mut PgConnection, key: &Key) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(r#"select exists (select from media_objects where object_key = $1) as "known!""#, key.0,)
+        .fetch_one(connection)
+        .await
+}
+
+/// Puts into the copy what media has told of an object, so that its row can be locked before its confirmation arrives,
+/// which adds the rest.
+pub async fn remember(
+    connection: &mut PgConnection,
+    key: &Key,
+    object: &Object,
+    storage_base: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "
+        insert into media_objects (
+            object_key, upload_id, url, kind, owner_id, portfolio_id, content_type, size, width, height, placeholder,
+            confirmed_at
+        )
+        values ($1, '00000000-0000-0000-0000-000000000000', $2, $3, $4, $5, $6, 0, 0, 0, '', now())
+        on conflict on constraint media_objects_pkey do nothing
+        ",
+        key.0,
+        key.address(storage_base),
+        object.kind,
+        object.owner_id,
+        object.portfolio_id,
+        object.content_type,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 #[cfg(test)]

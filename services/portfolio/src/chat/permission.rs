@@ -63,7 +63,7 @@ impl Standing {
         if self.privacy_permits() { Ok(()) } else { Err(restricted()) }
     }
 
-    /// Whether the recipient is somebody with whom a conversation can be opened or continued by his id.
+    /// Whether the recipient is somebody with whom a conversation can be opened, or found again, by his id.
     pub fn may_find(self) -> ApiResult<()> {
         if self.is_active { Ok(()) } else { Err(find::not_found()) }
     }

@@ -155,11 +155,26 @@ async fn is_in_changelogs(connection: &mut PgConnection, object: &Object) -> Res
     .await
 }
 
-/// Whether a message shows the picture. Its row is locked, as whoever sends it or deletes such a message locks it.
+/// Whether a message shows the picture. Its row is locked, as whoever sends it or deletes such a message locks it; where
+/// its confirmation has not arrived there is a row from now on.
 async fn is_sent(connection: &mut PgConnection, object: &Object) -> Result<bool, sqlx::Error> {
-    sqlx::query!("select object_key from media_objects where object_key = $1 for no key update", object.object_key)
-        .fetch_optional(&mut *connection)
-        .await?;
+    sqlx::query!(
+        "
+        insert into media_objects as known (
+            object_key, upload_id, url, kind, owner_id, portfolio_id, content_type, size, width, height, placeholder,
+            confirmed_at
+        )
+        values ($1, '00000000-0000-0000-0000-000000000000', $2, $3, $4, $5, '', 0, 0, 0, '', now())
+        on conflict on constraint media_objects_pkey do update set object_key = known.object_key
+        ",
+        object.object_key,
+        object.url,
+        object.kind,
+        object.owner_id,
+        object.portfolio_id,
+    )
+    .execute(&mut *connection)
+    .await?;
     messages::is_shown(connection, &object.object_key).await
 }
 

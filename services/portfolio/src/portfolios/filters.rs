@@ -35,7 +35,8 @@ pub fn uuids(field: &str, value: Option<&str>, most: usize) -> ApiResult<Vec<Uui
     Ok(ids)
 }
 
-fn parse(text: &str) -> Option<Uuid> {
+/// An id in the one spelling that ids have.
+pub fn parse(text: &str) -> Option<Uuid> {
     // A UUID parser accepts other spellings, which are no ids of ours.
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }

@@ -126,7 +126,7 @@ async fn find_or_create(app: &AppState, caller: Uuid, opening: &Opening) -> ApiR
         None => create(&mut tx, caller, opening.recipient).await?,
     };
     let sent = match (earlier, &opening.message) {
-        (None, Some(draft)) => Some(messages::deliver(app, &mut tx, &conversation, draft, None).await?),
+        (None, Some(draft)) => Some(messages::deliver(app, &mut tx, &conversation, draft).await?),
         (earlier, _) => earlier,
     };
     let message = match sent {
@@ -148,15 +148,13 @@ async fn permit(
         Some(conversation) => is_listed(connection, conversation).await?,
         None => false,
     };
-    if is_listed && opening.message.is_none() {
-        return Ok(());
-    }
     let standing = Standing::load(connection, caller, opening.recipient).await?.ok_or_else(find::not_found)?;
     if !is_listed {
         return standing.may_open();
     }
     standing.may_find()?;
-    standing.may_send()
+    // To find it again needs nobody's permission.
+    if opening.message.is_some() { standing.may_send() } else { Ok(()) }
 }
 
 /// Whether the caller knows of the conversation: he opened it, or a message was sent.

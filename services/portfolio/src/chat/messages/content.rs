@@ -7,7 +7,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::MessageType;
-use crate::storage::{self, Key};
+use crate::{
+    portfolios::filters,
+    storage::{self, Key},
+};
 
 /// Most characters of a text.
 const TEXT_CHARS: usize = 5_000;
@@ -113,7 +116,7 @@ fn portfolio(errors: &mut FieldErrors, fields: &Map<String, Value>) -> ApiResult
         errors.add("content.portfolio_id", "Portofolio wajib diisi");
         return Ok(None);
     };
-    let id = Uuid::try_parse(id).map_err(|_| ApiError::syntax("content.portfolio_id", "ID tidak valid"))?;
+    let id = filters::parse(id).ok_or_else(|| ApiError::syntax("content.portfolio_id", "ID tidak valid"))?;
     Ok(Some(Content::Portfolio { id, text }))
 }
 
@@ -182,11 +185,15 @@ impl Content {
         }
     }
 
-    pub fn object_key(&self) -> Option<String> {
+    pub fn picture(&self) -> Option<&Key> {
         match self {
-            Self::Image { key, .. } => Some(key.to_string()),
+            Self::Image { key, .. } => Some(key),
             _ => None,
         }
+    }
+
+    pub fn object_key(&self) -> Option<String> {
+        self.picture().map(Key::to_string)
     }
 
     pub fn portfolio(&self) -> Option<Uuid> {
@@ -266,6 +273,7 @@ mod tests {
         assert_eq!(status("image", json!({ "text": "x" })), 422);
         assert_eq!(status("image", json!({ "object_key": own, "text": "x".repeat(1001) })), 422);
         assert_eq!(status("image", json!({ "object_key": 1 })), 400);
+        assert_eq!(status("image", json!({ "object_key": own, "text": "é".repeat(1000) })), 201);
         let captioned = check("image", json!({ "object_key": own, "text": " x " })).unwrap().content;
         assert_eq!(captioned.text(), Some(" x "));
     }
@@ -278,6 +286,11 @@ mod tests {
         assert_eq!(status("portfolio", json!({ "portfolio_id": "x" })), 400);
         assert_eq!(status("portfolio", json!({ "portfolio_id": null })), 422);
         assert_eq!(status("portfolio", json!({ "portfolio_id": id, "text": "a\0" })), 422);
+        assert_eq!(status("portfolio", json!({ "portfolio_id": id, "text": "é".repeat(1000) })), 201);
+        assert_eq!(status("portfolio", json!({ "portfolio_id": id, "text": "é".repeat(1001) })), 422);
+        for other in [id.simple().to_string(), id.urn().to_string(), id.braced().to_string()] {
+            assert_eq!(status("portfolio", json!({ "portfolio_id": other })), 400, "{other}");
+        }
     }
 
     #[test]

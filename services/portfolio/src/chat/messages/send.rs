@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{
     Message, MessageType,
-    content::{Content, Draft, NewMessage, preview},
+    content::{Draft, NewMessage, preview},
     not_found, render_one,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
         permission::Standing,
     },
     portfolios::access,
-    storage::{self, Key},
+    storage::{self, Key, Object},
     users::find,
 };
 
@@ -38,43 +38,64 @@ pub async fn send(
     id: Result<Id, ApiError>,
     body: DeferredBody<NewMessage>,
 ) -> ApiResult<Data<Message>> {
-    app.limits.messages(caller.id).hit(&app.db).await?;
+    let limit = app.limits.messages(caller.id);
+    limit.hit(&app.db).await?;
     let Id(id) = id?;
     conversations::find(&app.db, id, caller.id).await?;
     let draft = body.read().await?.check(caller.id, &app.rules.storage_base)?;
-    let picture = match &draft.content {
-        Content::Image { key, .. } => Some(Picture::ask_for(&app, key, caller.id).await?),
-        _ => None,
-    };
-    let mut tx = app.db.begin().await?;
-    let conversation = conversations::lock(&mut tx, id, caller.id).await?;
-    let message = match earlier(&mut tx, &conversation, &draft).await? {
-        Some(message) => message,
-        None => {
-            let standing = Standing::load(&mut tx, caller.id, conversation.other).await?;
-            standing.ok_or_else(find::not_found)?.may_send()?;
-            deliver(&app, &mut tx, &conversation, &draft, picture).await?
+    let mut picture = None;
+    let message = loop {
+        match attempt(&app, caller.id, id, &draft, picture.as_ref()).await? {
+            Attempt::Sent(message) => break message,
+            Attempt::Unknown(key) => match storage::ask_media(&app, &key).await {
+                Ok(object) => picture = Some(object),
+                Err(error) => {
+                    // The same message again is another hit, as often as it takes.
+                    limit.take_back(&app.db).await?;
+                    return Err(error);
+                }
+            },
         }
     };
-    let message = render_one(&mut tx, &app.rules, caller.id, message).await?;
+    Ok(Data::created(*message))
+}
+
+enum Attempt {
+    Sent(Box<Message>),
+    /// Nothing is stored yet: media has to be asked for this picture, while nobody waits for a lock or a connection.
+    Unknown(Key),
+}
+
+/// Sends `draft`, or finds that it was sent. `picture` is what media answered, once it was asked.
+async fn attempt(
+    app: &AppState,
+    sender: Uuid,
+    conversation: Uuid,
+    draft: &Draft,
+    picture: Option<&Option<Object>>,
+) -> ApiResult<Attempt> {
+    let mut tx = app.db.begin().await?;
+    let conversation = conversations::lock(&mut tx, conversation, sender).await?;
+    let message = match earlier(&mut tx, &conversation, draft).await? {
+        Some(message) => message,
+        None => {
+            let standing = Standing::load(&mut tx, sender, conversation.other).await?;
+            standing.ok_or_else(find::not_found)?.may_send()?;
+            match (draft.content.picture(), picture) {
+                (Some(key), None) if !storage::is_known(&mut tx, key).await? => {
+                    return Ok(Attempt::Unknown(key.clone()));
+                }
+                (Some(key), Some(Some(object))) => {
+                    storage::remember(&mut tx, key, object, &app.rules.storage_base).await?;
+                }
+                _ => {}
+            }
+            deliver(app, &mut tx, &conversation, draft).await?
+        }
+    };
+    let message = render_one(&mut tx, &app.rules, sender, message).await?;
     tx.commit().await?;
-    Ok(Data::created(message))
-}
-
-/// What is known of the picture of a message before the conversation is locked: media may have to be asked, which takes
-/// longer than others should wait.
-#[derive(Clone, Copy, Debug)]
-pub struct Picture {
-    is_uploaded: bool,
-}
-
-impl Picture {
-    async fn ask_for(app: &AppState, key: &Key, sender: Uuid) -> ApiResult<Self> {
-        let mut connection = app.db.acquire().await?;
-        let object = storage::confirmed_object(app, &mut connection, key).await?;
-        let is_uploaded = object.is_some_and(|object| object.kind == "chat_image" && object.owner_id == sender);
-        Ok(Self { is_uploaded })
-    }
+    Ok(Attempt::Sent(Box::new(message)))
 }
 
 /// The message that was sent before with the same key, if there is one. `conversation` is locked.
@@ -121,9 +142,8 @@ pub async fn deliver(
     connection: &mut PgConnection,
     conversation: &Membership,
     draft: &Draft,
-    picture: Option<Picture>,
 ) -> ApiResult<Uuid> {
-    check_references(connection, conversation, draft, picture).await?;
+    check_references(connection, conversation, draft).await?;
     let id = Uuid::now_v7();
     let Membership { conversation: place, me, other, .. } = *conversation;
     let content = &draft.content;
@@ -203,20 +223,15 @@ pub async fn deliver(
 }
 
 /// What a message refers to must be there.
-async fn check_references(
-    connection: &mut PgConnection,
-    conversation: &Membership,
-    draft: &Draft,
-    picture: Option<Picture>,
-) -> ApiResult<()> {
+async fn check_references(connection: &mut PgConnection, conversation: &Membership, draft: &Draft) -> ApiResult<()> {
     let mut errors = FieldErrors::new();
     if let Some(answered) = draft.reply_to
         && !is_here(connection, conversation, answered).await?
     {
         errors.add("reply_to_id", "Pesan yang dibalas tidak ditemukan di percakapan ini");
     }
-    if let Content::Image { key, .. } = &draft.content
-        && !(picture.is_some_and(|picture| picture.is_uploaded) && stays(connection, key).await?)
+    if let Some(key) = draft.content.picture()
+        && !is_uploaded(connection, key, conversation.me).await?
     {
         errors.add("content.object_key", "Gambar belum diunggah oleh pengirim untuk pesan");
     }
@@ -241,13 +256,16 @@ async fn is_here(connection: &mut PgConnection, conversation: &Membership, messa
     .await
 }
 
-/// Locks what is known of the picture, so that it does not go while the message comes; whether it is not gone already.
-async fn stays(connection: &mut PgConnection, key: &Key) -> Result<bool, sqlx::Error> {
-    let known = sqlx::query!("select deleted_at from media_objects where object_key = $1 for share", key.to_string())
-        .fetch_optional(connection)
-        .await?;
-    // Its confirmation may not have arrived yet; then media has vouched for it.
-    Ok(known.is_none_or(|object| object.deleted_at.is_none()))
+/// Whether the sender uploaded the picture for messages. Its row is locked, so that it does not go while the message comes.
+async fn is_uploaded(connection: &mut PgConnection, key: &Key, sender: Uuid) -> Result<bool, sqlx::Error> {
+    let object = sqlx::query!(
+        "select kind, owner_id, deleted_at from media_objects where object_key = $1 for share",
+        key.to_string(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(object
+        .is_some_and(|object| object.deleted_at.is_none() && object.kind == "chat_image" && object.owner_id == sender))
 }
 
 /// As everybody sees it: the sender's own drafts are not.

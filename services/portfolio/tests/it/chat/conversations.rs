@@ -136,9 +136,18 @@ async fn an_existing_conversation_is_found_without_questions_and_written_to_with
         (&json!(conversation.0), &json!("Lagi"))
     );
     assert_eq!(data["conversation"]["last_message_preview"], "Lagi");
+    // Who is gone cannot be found by his id any more; the conversation still can.
     app.deactivate(&siti).await;
+    for body in [&again, &written] {
+        budi.post(PATH, body).await.fails(404, "USER_NOT_FOUND");
+    }
+    app.reactivate(&siti).await;
     assert_eq!(budi.post(PATH, &again).await.data(201)["conversation"]["id"], json!(conversation.0));
-    budi.post(PATH, &written).await.fails(404, "USER_NOT_FOUND");
+    app.delete_account(&siti).await;
+    for body in [&again, &written] {
+        budi.post(PATH, body).await.fails(404, "USER_NOT_FOUND");
+    }
+    conversation.seen_by(&budi).await;
     assert_eq!(app.count("select count(*) from conversations").await, 1);
 }
 
@@ -272,6 +281,15 @@ async fn a_conversation_is_closed_to_everybody_else() {
         stranger.post(&reactions, &json!([])).await.fails(403, "NOT_PARTICIPANT");
         stranger.delete(&format!("{reactions}/%F0%9F%91%8D")).await.fails(403, "NOT_PARTICIPANT");
     }
+    for (method, path) in [
+        (Method::DELETE, super::message_path(&message, "")),
+        (Method::POST, super::message_path(&message, "/reactions")),
+        (Method::DELETE, super::message_path(&message, "/reactions/%F0%9F%91%8D")),
+        (Method::POST, super::block_path(&siti)),
+        (Method::DELETE, super::block_path(&siti)),
+    ] {
+        app.guest(method, &path, &[]).await.fails(401, "UNAUTHORIZED");
+    }
     assert_eq!(conversation.seen_by(&siti).await, before);
     for (method, path) in [
         (Method::GET, PATH),
@@ -344,4 +362,52 @@ async fn only_new_conversations_count_against_their_limit() {
     let replica = app.stack.spawn_replica("portfolio", &[("LIMIT_CONVERSATIONS", "2/3600")]).await;
     let there = budi.at(&replica).post(PATH, &json!({ "recipient_id": others[2].id })).await;
     there.fails(429, "TOO_MANY_REQUESTS");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_first_message_is_told_before_who_may_write() {
+    let (app, budi, siti) = school(&[]).await;
+    block(&siti, &budi).await;
+    let tutup = app.student("tutup").await;
+    set(&tutup, json!({ "dm_privacy": "closed" })).await;
+    for recipient in [siti.id, tutup.id, Uuid::nil()] {
+        let body = json!({ "recipient_id": recipient, "message": "x".repeat(5001) });
+        assert_eq!(budi.post(PATH, &body).await.broken(), ["message"]);
+    }
+}
+
+#[tokio::test]
+async fn an_opening_that_fails_leaves_nothing() {
+    let (app, budi, siti) = school(&[("LIMIT_CONVERSATIONS", "1/60")]).await;
+    app.sql(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'kapot'; end $$;
+         create trigger refuse before insert on outbox for each row execute function refuse()",
+    )
+    .await;
+    let body = json!({ "recipient_id": siti.id, "message": "Halo" });
+    budi.post(PATH, &body).await.fails(500, "INTERNAL_ERROR");
+    for table in ["conversations", "conversation_participants", "messages", "chat_streaks"] {
+        let count: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+            .fetch_one(&app.pool)
+            .await
+            .unwrap();
+        assert_eq!(count, 0, "{table}");
+    }
+    app.sql("drop trigger refuse on outbox").await;
+    // The only place within the limit is free.
+    budi.post(PATH, &body).await.data(201);
+}
+
+#[tokio::test]
+async fn conversations_of_the_same_moment_have_an_order() {
+    let (app, budi, siti) = school(&[]).await;
+    let (mut ids, tono) = (Vec::new(), app.student("tono").await);
+    open(&tono).await;
+    for other in [&siti, &tono, app.admin()] {
+        open(other).await;
+        ids.push(chat(&budi, other, "Halo").await.0.0);
+    }
+    app.sql("update conversation_participants set sort_at = now()").await;
+    ids.sort();
+    assert_eq!(budi.get(PATH).await.column("id"), ids);
 }

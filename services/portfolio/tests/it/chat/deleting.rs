@@ -88,3 +88,15 @@ async fn reactions_go_with_their_message() {
     siti.post(&path, &json!({ "emoji": "👍" })).await.fails(404, "NOT_FOUND");
     siti.delete(&format!("{path}/%F0%9F%91%8D")).await.fails(404, "NOT_FOUND");
 }
+
+#[tokio::test]
+async fn a_preview_never_tells_a_caption() {
+    let (app, budi, siti) = school(&[]).await;
+    let (conversation, _) = chat(&budi, &siti, "Halo").await;
+    let work = budi.published("Karya", app.admin()).await;
+    let content = json!({ "portfolio_id": work.id, "text": "Rahasia" });
+    budi.post(&conversation.messages(), &json!({ "message_type": "portfolio", "content": content })).await.data(201);
+    let last = conversation.say(&budi, "Terakhir").await;
+    budi.delete(&message_path(&last, "")).await.data(200);
+    assert_eq!(conversation.seen_by(&siti).await["last_message_preview"], "Membagikan portofolio");
+}

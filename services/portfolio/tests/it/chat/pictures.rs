@@ -6,8 +6,8 @@ use proto_events::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{Chat, chat, id, message_path, school};
-use crate::support::{Answer, TestApp, User};
+use super::{Chat, block, chat, id, message_path, school, set, text};
+use crate::support::{Answer, TestApp, User, eventually};
 
 /// A picture that media has confirmed.
 async fn uploaded(app: &TestApp, owner: &User, kind: &str) -> UploadConfirmed {
@@ -168,4 +168,126 @@ async fn a_picture_that_goes_and_a_message_that_shows_it_exclude_each_other() {
         let (sent, gone) = tokio::join!(send(&budi, &conversation, content), is_unreferenced(&app, &picture));
         assert_eq!(sent.status == 201, !gone, "{:#}", sent.body);
     }
+}
+
+#[tokio::test]
+async fn a_picture_that_only_media_knows_is_sent() {
+    let (app, budi, siti) = school(&[]).await;
+    let (conversation, _) = chat(&budi, &siti, "Halo").await;
+    let media = app.stack.spawn("media").await;
+    let uploader = budi.at(&media);
+    app.stack.nginx().await;
+    let bytes = include_bytes!("../../../src/seed/pictures/batik.jpg");
+    let wish = json!({
+        "upload_type": "chat_image", "filename": "batik.jpg", "content_type": "image/jpeg", "file_size": bytes.len(),
+    });
+    let promise = uploader.post("/api/v1/uploads/presign", &wish).await.data(200);
+    let put = grafikarsa_devstack::testing::http_client()
+        .put(promise["presigned_url"].as_str().unwrap())
+        .header("content-type", "image/jpeg")
+        .body(bytes.to_vec());
+    assert_eq!(put.send().await.unwrap().status(), 200);
+    let key = &promise["object_key"];
+    let confirmation = json!({ "upload_id": promise["upload_id"], "object_key": key });
+    uploader.post("/api/v1/uploads/confirm", &confirmation).await.data(200);
+    let known = "select count(*) from media_objects";
+    eventually("the confirmation has arrived", async || app.count(known).await == 1).await;
+    // As if it were still on its way.
+    app.sql("delete from media_objects").await;
+    let sent = send(&budi, &conversation, json!({ "object_key": key })).await.data(201);
+    assert_eq!(sent["content"]["object_key"], *key);
+    // What it shows can be locked from now on.
+    assert_eq!(app.count(known).await, 1);
+    // Of another picture media knows nothing.
+    let unknown = format!("chat-images/{}/{}.jpg", budi.id, Uuid::now_v7());
+    let answer = send(&budi, &conversation, json!({ "object_key": unknown })).await;
+    assert_eq!(answer.broken(), ["content.object_key"]);
+}
+
+#[tokio::test]
+async fn media_is_asked_last_and_its_absence_costs_nothing() {
+    let (app, budi, siti) = school(&[("LIMIT_MESSAGES", "4/60")]).await;
+    let (conversation, _) = chat(&budi, &siti, "Halo").await;
+    let picture = uploaded(&app, &budi, "chat_image").await;
+    let mut body = json!({ "message_type": "image", "content": { "object_key": picture.object_key } });
+    body["client_message_id"] = json!(Uuid::now_v7());
+    let first = budi.post(&conversation.messages(), &body).await.data(201);
+    app.sql("delete from media_objects").await;
+    // Media is down, and was not needed.
+    assert_eq!(budi.post(&conversation.messages(), &body).await.data(201), first);
+    let unknown = json!({ "object_key": format!("chat-images/{}/{}.webp", budi.id, Uuid::now_v7()) });
+    for _ in 0..3 {
+        send(&budi, &conversation, unknown.clone()).await.fails(503, "SERVICE_UNAVAILABLE");
+    }
+    // None of these counted: this is the fourth.
+    conversation.say(&budi, "Ada").await;
+    budi.post(&conversation.messages(), &text("x")).await.fails(429, "TOO_MANY_REQUESTS");
+    let unknown = json!({ "object_key": format!("chat-images/{}/{}.webp", siti.id, Uuid::now_v7()) });
+    set(&budi, json!({ "dm_privacy": "closed" })).await;
+    send(&siti, &conversation, unknown.clone()).await.fails(403, "PRIVACY_RESTRICTED");
+    block(&budi, &siti).await;
+    send(&siti, &conversation, unknown).await.fails(403, "USER_BLOCKED");
+    assert_eq!(app.count("select count(*) from messages").await, 3);
+}
+
+#[tokio::test]
+async fn a_picture_that_goes_before_its_confirmation_arrives_is_not_sent() {
+    let (app, budi, siti) = school(&[]).await;
+    let (conversation, _) = chat(&budi, &siti, "Halo").await;
+    let picture = uploaded(&app, &budi, "chat_image").await;
+    // A message that comes at the same moment, and has put its picture into the copy.
+    app.sql("delete from media_objects").await;
+    let mut tx = app.pool.begin().await.unwrap();
+    sqlx::query(
+        "insert into media_objects (
+             object_key, upload_id, url, kind, owner_id, content_type, size, width, height, placeholder, confirmed_at
+         )
+         values ($1, '00000000-0000-0000-0000-000000000000', $2, 'chat_image', $3, 'image/webp', 0, 0, 0, '', now())",
+    )
+    .bind(&picture.object_key)
+    .bind(&picture.url)
+    .bind(budi.id)
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    sqlx::query(
+        "insert into messages (id, conversation_id, sender_id, message_type, object_key, created_at)
+         values (gen_random_uuid(), $1, $2, 'image', $3, now())",
+    )
+    .bind(conversation.0.parse::<Uuid>().unwrap())
+    .bind(budi.id)
+    .bind(&picture.object_key)
+    .execute(&mut *tx)
+    .await
+    .unwrap();
+    let (gone, ()) = tokio::join!(is_unreferenced(&app, &picture), async {
+        app.somebody_waits_for_a_lock().await;
+        tx.commit().await.unwrap();
+    });
+    assert!(!gone);
+    assert_eq!(app.count("select count(*) from media_objects where deleted_at is not null").await, 0);
+}
+
+#[tokio::test]
+async fn a_key_holds_for_one_picture_in_whatever_spelling() {
+    let (app, budi, siti) = school(&[]).await;
+    let (conversation, _) = chat(&budi, &siti, "Halo").await;
+    let (one, other) = (uploaded(&app, &budi, "chat_image").await, uploaded(&app, &budi, "chat_image").await);
+    let key = json!(Uuid::now_v7());
+    let again = async |content: Value| {
+        let body = json!({ "message_type": "image", "content": content, "client_message_id": key });
+        budi.post(&conversation.messages(), &body).await
+    };
+    let sent = again(json!({ "object_key": one.object_key, "text": "Lihat" })).await.data(201);
+    assert_eq!(again(json!({ "url": one.url, "text": "Lihat" })).await.data(201), sent);
+    for content in [
+        json!({ "object_key": other.object_key, "text": "Lihat" }),
+        json!({ "object_key": one.object_key }),
+        json!({ "object_key": one.object_key, "text": "Lain" }),
+    ] {
+        again(content).await.fails(409, "DUPLICATE_MESSAGE");
+    }
+    let mut text = text("Lihat");
+    text["client_message_id"] = key.clone();
+    budi.post(&conversation.messages(), &text).await.fails(409, "DUPLICATE_MESSAGE");
 }

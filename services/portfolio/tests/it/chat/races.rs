@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{block, chat, id, open, school, text, told, unblock};
-use crate::support::{TestApp, User};
+use crate::support::{TestApp, User, eventually};
 
 const PATH: &str = "/api/v1/conversations";
 /// More than a test sends.
@@ -194,4 +194,64 @@ async fn deletions_at_once_leave_exact_numbers() {
     assert_eq!(meta["total_count"], 1);
     assert_eq!(conversation.seen_by(&siti).await["last_message_preview"], kept);
     assert_eq!(app.count("select count(*) from outbox where event_type = 'chat.message_deleted'").await, 7);
+}
+
+#[tokio::test]
+async fn one_key_is_one_conversation_and_one_message_however_often_it_comes() {
+    let (app, budi, siti) = school(&FREE).await;
+    let replica = app.stack.spawn_replica("portfolio", &FREE).await;
+    let there = budi.at(&replica);
+    let body = json!({ "recipient_id": siti.id, "message": "Halo", "client_message_id": Uuid::now_v7() });
+    let calls = (0..8).map(|number| if number % 2 == 0 { &budi } else { &there }.post(PATH, &body));
+    let answers = join_all(calls).await;
+    let ids = |part: &str| answers.iter().map(|answer| id(&answer.data(201)[part])).collect::<Vec<_>>();
+    for part in ["conversation", "message"] {
+        assert!(ids(part).iter().all(|id| *id == ids(part)[0]), "{part}");
+    }
+    assert_eq!(app.count("select count(*) from messages").await, 1);
+    assert_eq!(told(&app).await.len(), 1);
+}
+
+#[tokio::test]
+async fn of_a_block_and_a_message_the_one_that_waits_behind_the_other_sees_it() {
+    let (app, budi, siti) = school(&FREE).await;
+    let (conversation, _) = chat(&budi, &siti, "Halo").await;
+    let (path, said) = (conversation.messages(), text("x"));
+    for message_first in [true, false] {
+        let mut tx = app.pool.begin().await.unwrap();
+        sqlx::query("select id from conversations for update").execute(&mut *tx).await.unwrap();
+        let message = budi.post(&path, &said);
+        let blocking = block(&siti, &budi);
+        let sent = if message_first {
+            in_turn(&app, tx, message, blocking).await.0
+        } else {
+            in_turn(&app, tx, blocking, message).await.1
+        };
+        if message_first {
+            sent.data(201);
+        } else {
+            sent.fails(403, "USER_BLOCKED");
+        }
+        unblock(&siti, &budi).await;
+    }
+}
+
+/// Lets both wait for what `tx` has locked, the one behind the other, and then go on.
+async fn in_turn<A, B>(
+    app: &TestApp,
+    tx: sqlx::Transaction<'_, sqlx::Postgres>,
+    first: impl Future<Output = A>,
+    second: impl Future<Output = B>,
+) -> (A, B) {
+    let waiting = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'";
+    let wait_for = async |count| eventually("they wait", async || app.count(waiting).await >= count).await;
+    tokio::join!(first, async {
+        wait_for(1).await;
+        let (second, ()) = tokio::join!(second, async {
+            wait_for(2).await;
+            tx.commit().await.unwrap();
+        });
+        second
+    })
 }

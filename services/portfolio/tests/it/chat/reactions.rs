@@ -98,6 +98,8 @@ async fn across_a_block_a_reaction_is_taken_back_in_silence() {
     block(&budi, &siti).await;
     let before = told(&app).await.len();
     react(&siti, &message, "❤️").await.fails(403, "USER_BLOCKED");
+    // What is no emoji is told first.
+    react(&siti, &message, "ok").await.fails(422, "VALIDATION_ERROR");
     react(&siti, &message, "👍").await.fails(403, "USER_BLOCKED");
     take_back(&siti, &message, THUMB).await.data(200);
     assert_eq!(told(&app).await[before..], [("chat.reaction_changed".to_owned(), vec![siti.id])]);
@@ -108,8 +110,14 @@ async fn across_a_block_a_reaction_is_taken_back_in_silence() {
 async fn reactions_at_once_leave_exactly_one() {
     let (app, budi, siti) = school(&[]).await;
     let (conversation, message) = chat(&budi, &siti, "Halo").await;
+    let replica = app.stack.spawn_replica("portfolio", &[]).await;
+    let there = siti.at(&replica);
     let emoji = ["👍", "❤️", "😂", "😮", "😢", "🙏", "👍", "❤️", "🔥", "🎉"];
-    let answers = futures_util::future::join_all(emoji.iter().map(|emoji| react(&siti, &message, emoji))).await;
+    let reacting = emoji.iter().enumerate().map(|(number, emoji)| {
+        let user = if number % 2 == 0 { &siti } else { &there };
+        react(user, &message, emoji)
+    });
+    let answers = futures_util::future::join_all(reacting).await;
     let ids: Vec<String> = answers.iter().map(|answer| id(&answer.data(201))).collect();
     let left: Vec<(Uuid, String)> =
         sqlx::query_as("select id, emoji from message_reactions").fetch_all(&app.pool).await.unwrap();
@@ -154,4 +162,16 @@ async fn what_events_refer_to_is_forgotten_after_a_day() {
     let left = "select count(*) from message_reaction_changes";
     crate::support::eventually("yesterday's changes are forgotten", async || app.count(left).await == 1).await;
     assert_eq!(app.count("select count(*) from message_reactions").await, 1);
+}
+
+#[tokio::test]
+async fn an_emoji_in_an_address_is_decoded_behind_nginx_too() {
+    let (app, budi, siti) = school(&[]).await;
+    let (conversation, message) = chat(&budi, &siti, "Halo").await;
+    let siti = siti.through_nginx(&app).await;
+    react(&siti, &message, "#️⃣").await.data(201);
+    take_back(&siti, &message, "%23%EF%B8%8F%E2%83%A3").await.data(200);
+    assert_eq!(shown(&budi, &conversation).await, json!([]));
+    // Neither of these is anybody's notification.
+    assert_eq!(app.count("select count(*) from notifications").await, 0);
 }

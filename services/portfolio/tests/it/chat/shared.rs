@@ -49,6 +49,11 @@ async fn a_shared_portfolio_is_shown_as_it_is_now() {
     assert_eq!(of_reply().await, hidden);
     app.sql("update portfolios set status = 'published'").await;
     assert_ne!(of_reply().await, hidden);
+    for status in ["draft", "pending_review", "rejected"] {
+        sqlx::query("update portfolios set status = $1").bind(status).execute(&app.pool).await.unwrap();
+        assert_eq!(of_reply().await, hidden, "{status}");
+    }
+    app.sql("update portfolios set status = 'published'").await;
     app.deactivate(&tono).await;
     assert_eq!(of_reply().await, hidden);
     app.reactivate(&tono).await;
@@ -78,4 +83,36 @@ async fn only_published_portfolios_are_shared() {
     app.deactivate(&tono).await;
     share(&budi, &conversation, &work).await.fails(404, "PORTFOLIO_NOT_FOUND");
     assert_eq!(app.count("select count(*) from messages").await, 1);
+}
+
+#[tokio::test]
+async fn a_shared_portfolio_is_hidden_when_it_is_deleted_and_shows_its_pictures_until_then() {
+    let (app, budi, siti) = school(&[]).await;
+    let (conversation, _) = chat(&budi, &siti, "Halo").await;
+    let work = budi.published("Karya", app.admin()).await;
+    app.sql("update portfolios set thumbnail_url = 'https://cdn.test/thumbnail.webp'").await;
+    app.sql("update users set avatar_url = 'https://cdn.test/' || username || '.webp'").await;
+    share(&siti, &conversation, &work).await.data(201);
+    let portfolio = shown(&budi, &conversation).await["portfolio"].clone();
+    assert_eq!(portfolio["thumbnail_url"], "https://cdn.test/thumbnail.webp");
+    assert_eq!(portfolio["owner"]["avatar_url"], "https://cdn.test/budi.webp");
+    budi.delete(&work.path("")).await.data(200);
+    let expected = json!({ "portfolio_id": work.id, "text": "Lihat ini", "portfolio": null });
+    assert_eq!(shown(&siti, &conversation).await, expected);
+}
+
+#[tokio::test]
+async fn a_key_holds_for_one_portfolio() {
+    let (app, budi, siti) = school(&[]).await;
+    let (conversation, _) = chat(&budi, &siti, "Halo").await;
+    let (one, other) = (budi.published("Satu", app.admin()).await, budi.published("Dua", app.admin()).await);
+    let key = json!(Uuid::now_v7());
+    let again = async |portfolio: &Portfolio| {
+        let content = json!({ "portfolio_id": portfolio.id });
+        let body = json!({ "message_type": "portfolio", "content": content, "client_message_id": key });
+        budi.post(&conversation.messages(), &body).await
+    };
+    let sent = again(&one).await.data(201);
+    assert_eq!(again(&one).await.data(201), sent);
+    again(&other).await.fails(409, "DUPLICATE_MESSAGE");
 }

@@ -177,3 +177,22 @@ async fn the_longest_streaks_come_first() {
         assert_eq!(budi.get(&format!("{PATH}{query}")).await.data(200).as_array().unwrap().len(), 4, "{query}");
     }
 }
+
+#[tokio::test]
+async fn the_list_has_100_streaks_at_most() {
+    let (app, budi, _siti) = school(&[]).await;
+    app.sql(
+        "insert into users (id, account_version, username, email, role, is_active, must_change_password, created_at, nama)
+         select md5('u' || n)::uuid, 1, 'u' || n, 'u' || n, 'student', true, false, now(), 'U' || n
+         from generate_series(1, 101) n;
+         insert into chat_streaks (user_a, user_b, current_streak, longest_streak, last_chat_date)
+         select least(b.id, u.id), greatest(b.id, u.id), 3, 3, (now() at time zone 'Asia/Jakarta')::date
+         from users b, users u where b.username = 'budi' and u.username like 'u%'",
+    )
+    .await;
+    assert_eq!(listed(&budi).await.len(), 100);
+    for limit in [7, 100, 1000] {
+        let data = budi.get(&format!("{PATH}?limit={limit}")).await.data(200);
+        assert_eq!(data.as_array().unwrap().len(), limit.min(100), "{limit}");
+    }
+}
