@@ -176,8 +176,13 @@ async fn listen(url: &Url, person: &Person, heard: &mpsc::UnboundedSender<f64>, 
     let (mut socket, _) = client_async(request, TcpStream::connect(address).await.unwrap()).await.unwrap();
     let (heard, open) = (heard.clone(), open.clone());
     tokio::spawn(async move {
-        while let Some(Ok(message)) = socket.next().await {
-            let Message::Text(text) = message else { continue };
+        while let Some(message) = socket.next().await {
+            let text = match message {
+                Ok(Message::Text(text)) => text,
+                Ok(Message::Close(frame)) => panic!("a socket was closed: {frame:?}"),
+                Ok(_) => continue,
+                Err(error) => panic!("a socket broke: {error}"),
+            };
             let frame: Value = serde_json::from_str(&text).unwrap();
             match frame["type"].as_str() {
                 Some("ready") => drop(open.fetch_add(1, Ordering::Relaxed)),
