@@ -48,7 +48,16 @@ pub fn clean(text: &str) -> &str {
     text.trim()
 }
 
-/// A required text: trimmed, counted in Unicode characters, without control characters other than `\n` and `\t`.
+/// A text of several lines as it is kept: trimmed, with `\n` as the end of a line, and without the other control characters
+/// that pasted text carries. NUL stays, to be refused.
+fn clean_lines(text: &str) -> String {
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    let kept: String = text.chars().filter(|&c| !c.is_control() || matches!(c, '\n' | '\t' | '\0')).collect();
+    clean(&kept).to_owned()
+}
+
+/// A required text of several lines: trimmed, counted in Unicode characters. Line ends become `\n`; control characters other
+/// than that and `\t` are left out, and NUL is refused.
 ///
 /// `label` is the field's Indonesian name for the message. When the rule is broken the result is of no use, and
 /// `errors` says so.
@@ -59,13 +68,13 @@ pub fn required_text(
     value: Option<&str>,
     length: RangeInclusive<usize>,
 ) -> String {
-    let text = clean(value.unwrap_or_default());
+    let text = clean_lines(value.unwrap_or_default());
     if text.is_empty() && *length.start() > 0 {
         errors.add(field, format!("{label} wajib diisi"));
     } else {
-        check_text(errors, field, label, text, length);
+        check_text(errors, field, label, &text, length);
     }
-    text.to_owned()
+    text
 }
 
 /// A required text of one line, such as a name: as [`required_text`], and without any control character.
@@ -92,12 +101,12 @@ pub fn optional_text(
     value: Option<&str>,
     length: RangeInclusive<usize>,
 ) -> Option<String> {
-    let text = clean(value?);
+    let text = clean_lines(value?);
     if text.is_empty() {
         return None;
     }
-    check_text(errors, field, label, text, length);
-    Some(text.to_owned())
+    check_text(errors, field, label, &text, length);
+    Some(text)
 }
 
 fn check_text(errors: &mut FieldErrors, field: &str, label: &str, text: &str, length: RangeInclusive<usize>) {
@@ -106,7 +115,7 @@ fn check_text(errors: &mut FieldErrors, field: &str, label: &str, text: &str, le
         errors.add(field, format!("{label} minimal {} karakter", length.start()));
     } else if characters > *length.end() {
         errors.add(field, format!("{label} maksimal {} karakter", length.end()));
-    } else if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') {
+    } else if text.contains('\0') {
         errors.add(field, format!("{label} berisi karakter yang tidak diperbolehkan"));
     }
 }
@@ -156,6 +165,28 @@ mod tests {
         let mut errors = FieldErrors::new();
         assert_eq!(required_line(&mut errors, "nama", "Nama", Some(" Budi\n"), 2..=100), "Budi");
         assert!(errors.is_empty());
+    }
+
+    #[test]
+    fn pasted_lines_are_kept_without_the_control_characters_around_them() {
+        let mut errors = FieldErrors::new();
+        for (typed, kept) in [
+            (" Satu\r\nDua\r\n", "Satu\nDua"),
+            ("Satu\rDua", "Satu\nDua"),
+            ("Satu\n\tDua", "Satu\n\tDua"),
+            ("\u{7}Satu\u{b}\u{85} \u{1b}", "Satu"),
+        ] {
+            assert_eq!(required_text(&mut errors, "pesan", "Pesan", Some(typed), 4..=9), kept, "{typed:?}");
+            assert_eq!(
+                optional_text(&mut errors, "bio", "Bio", Some(typed), 4..=9).as_deref(),
+                Some(kept),
+                "{typed:?}"
+            );
+        }
+        assert_eq!(optional_text(&mut errors, "bio", "Bio", Some("\r\n\u{7}"), 1..=9), None);
+        assert!(errors.is_empty());
+        optional_text(&mut errors, "bio", "Bio", Some("a\0b"), 0..=9);
+        assert_eq!(errors.0.len(), 1);
     }
 
     #[test]

@@ -24,8 +24,8 @@ pub use counter::{Counter, Limit};
 pub use envelope::{Data, Envelope, Meta, Nothing, Page, PageEnvelope};
 pub use error::{ApiError, ApiResult, FieldError, OnConstraint};
 pub use extract::{
-    Body, ClientIp, CurrentUser, DeferredBody, Id, MaybeUser, OptionalBody, PageWindow, Paging, Path, Query, RequestId,
-    nullable,
+    Body, BodyId, ClientIp, CurrentUser, DeferredBody, Id, MaybeUser, OptionalBody, PageWindow, Paging, Path, Query,
+    RequestId, nullable,
 };
 pub use fields::{FieldErrors, clean, optional_text, required_line, required_text, search_text};
 pub use internal::{InternalClient, InternalError, InternalGuard};

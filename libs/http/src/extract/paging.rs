@@ -51,9 +51,15 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
         let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri) else {
             return Ok(Self::default());
         };
-        let number = |name| pairs.iter().find(|(key, _)| key == name).and_then(|(_, value)| value.trim().parse().ok());
-        Ok(Self { page: number("page"), limit: number("limit") })
+        let sent = |name| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim());
+        Ok(Self { page: sent("page").and_then(|text| text.parse().ok()), limit: sent("limit").and_then(limit) })
     }
+}
+
+/// One that is too large to be counted in is still too large.
+fn limit(text: &str) -> Option<i64> {
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().or(is_number.then_some(i64::MAX))
 }
 
 #[cfg(test)]
@@ -71,6 +77,9 @@ mod tests {
             ("page=-3&limit=-1", (1, 20)),
             ("page=2&limit=50", (2, 50)),
             ("page=99999999999999999999&limit=1000", (1, 100)),
+            ("limit=99999999999999999999", (1, 100)),
+            ("limit=-99999999999999999999", (1, 20)),
+            ("limit=1e20", (1, 20)),
         ] {
             let request = Request::get(format!("/x?{query}")).body(()).unwrap();
             let (mut parts, ()) = request.into_parts();

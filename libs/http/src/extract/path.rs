@@ -37,11 +37,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        // Read as text, because the other spellings that a UUID parser accepts are no ids of ours.
         let Path(text) = Path::<String>::from_request_parts(parts, state).await?;
-        let id = if text.len() == 36 { Uuid::try_parse(&text).ok() } else { None };
-        id.map(Self).ok_or_else(|| ApiError::syntax("id", "ID tidak valid"))
+        hyphenated(&text).map(Self).ok_or_else(|| ApiError::syntax("id", "ID tidak valid"))
     }
+}
+
+/// The other spellings that a UUID parser accepts (braces, `urn:uuid:`, no hyphens) are no ids of ours.
+pub(super) fn hyphenated(text: &str) -> Option<Uuid> {
+    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }
 
 /// Query parameters; an unreadable one is 400.

@@ -3,7 +3,7 @@ use grafikarsa_http::{ApiResult, Data, Envelope, Id};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Assessment, PortfolioBrief, find, load, must_be_published};
+use super::{Assessment, PortfolioBrief, find, load, must_be_published, must_not_be_owned_by};
 use crate::{
     AppState,
     capabilities::{Caller, Capability},
@@ -16,7 +16,7 @@ pub struct AssessedPortfolio {
     assessment: Option<Assessment>,
 }
 
-/// A published portfolio with its assessment, if it has one.
+/// A published portfolio with its assessment, if it has one. Its owner is refused, whatever he may do otherwise.
 #[utoipa::path(
     get,
     path = "/api/v1/admin/assessments/{portfolio_id}",
@@ -29,6 +29,7 @@ pub struct AssessedPortfolio {
 pub async fn detail(State(app): State<AppState>, caller: Caller, Id(id): Id) -> ApiResult<Data<AssessedPortfolio>> {
     caller.require(Capability::Assessments)?;
     let portfolio = find(&app.db, id).await?;
+    must_not_be_owned_by(&caller, &portfolio)?;
     must_be_published(&portfolio)?;
     let assessment = load(&app.db, portfolio.clone()).await?;
     Ok(Data::new(AssessedPortfolio { portfolio: portfolio.into(), assessment }))

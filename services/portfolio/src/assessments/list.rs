@@ -32,7 +32,7 @@ pub struct PortfolioForAssessment {
     thumbnail_url: Option<String>,
     published_at: DateTime<Utc>,
     user: UserBrief,
-    /// `null` until somebody assesses it.
+    /// `null` until somebody assesses it, and for its owner.
     assessment: Option<AssessmentBrief>,
 }
 
@@ -136,7 +136,7 @@ pub async fn list(
     };
     caller.require(Capability::Assessments)?;
     let window = paging.with(20, 100);
-    let rows = fetch(&app, &filters, window).await?;
+    let rows = fetch(&app, &caller, &filters, window).await?;
     let total = match totals::of_last_page(window, rows.len()) {
         Some(total) => total,
         None => count(&app, &filters, rows.first()).await?,
@@ -144,7 +144,12 @@ pub async fn list(
     Ok(Page::new(rows.into_iter().map(PortfolioForAssessment::from).collect(), window, total))
 }
 
-async fn fetch(app: &AppState, filters: &Filters, window: PageWindow) -> Result<Vec<Row>, sqlx::Error> {
+async fn fetch(
+    app: &AppState,
+    caller: &Caller,
+    filters: &Filters,
+    window: PageWindow,
+) -> Result<Vec<Row>, sqlx::Error> {
     // The page is cut out first, on the order's index; only its rows are decorated.
     let mut query = QueryBuilder::new("with page as materialized (select p.id ");
     filters.push(&mut query);
@@ -174,7 +179,12 @@ async fn fetch(app: &AppState, filters: &Filters, window: PageWindow) -> Result<
         from page
         join portfolios p on p.id = page.id
         join users u on u.id = p.user_id
-        left join assessments a on a.portfolio_id = p.id
+        -- The caller's own work is in the list, what others think of it is not.
+        left join assessments a on a.portfolio_id = p.id and p.user_id <> ",
+    );
+    query.push_bind(caller.id);
+    query.push(
+        "
         left join users s on s.id = a.assessed_by and s.deleted_at is null
         order by p.published_at desc, p.id",
     );

@@ -171,7 +171,7 @@ fn must_be_published(portfolio: &Loaded) -> ApiResult<()> {
     }
 }
 
-/// Nobody assesses himself, not even an admin.
+/// Nobody assesses himself or reads what others think of his work, not even an admin.
 fn must_not_be_owned_by(caller: &Caller, portfolio: &Loaded) -> ApiResult<()> {
     if portfolio.user_id == caller.id { Err(ApiError::forbidden()) } else { Ok(()) }
 }

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use axum::extract::State;
-use grafikarsa_http::{ApiResult, Data, DeferredBody, Envelope, FieldErrors, Id, optional_text};
+use grafikarsa_http::{ApiResult, BodyId, Data, DeferredBody, Envelope, FieldErrors, Id, optional_text};
 use serde::Deserialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -27,7 +27,8 @@ pub struct AssessmentInput {
 #[derive(Debug, Deserialize, ToSchema)]
 struct ScoreInput {
     /// An active metric, or one that this assessment has scored already.
-    metric_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    metric_id: Option<BodyId>,
     /// 1 to 10.
     score: Option<i64>,
     /// At most 500 characters.
@@ -101,6 +102,7 @@ fn check(errors: &mut FieldErrors, input: Vec<ScoreInput>) -> Scores {
     }
     let mut seen = HashSet::new();
     for (place, ScoreInput { metric_id, score, comment }) in input.into_iter().enumerate() {
+        let metric_id = metric_id.map(Uuid::from);
         match metric_id {
             None => errors.add(metric_field(place), "Metrik wajib diisi"),
             Some(metric) if !seen.insert(metric) => errors.add(metric_field(place), "Metrik dinilai dua kali"),

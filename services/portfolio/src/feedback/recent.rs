@@ -30,10 +30,19 @@ pub async fn note(connection: &mut PgConnection, author: &str, pesan: &str) -> A
 
 /// Forgets what was sent more than 24 hours ago, and with it which guest it was.
 pub async fn forget_old(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
-    sqlx::query!("delete from recent_feedback where sent_at <= now() - interval '24 hours'")
-        .execute(connection)
-        .await
-        .map(drop)
+    // What is just sent once more is young again.
+    let old = sqlx::query!(
+        "
+        delete from recent_feedback
+        where (author, pesan_hash) in (
+            select author, pesan_hash
+            from recent_feedback
+            where sent_at <= now() - interval '24 hours'
+            for update skip locked
+        )
+        ",
+    );
+    old.execute(connection).await.map(drop)
 }
 
 /// The same for texts that differ in case and white space only.

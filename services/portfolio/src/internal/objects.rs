@@ -49,6 +49,9 @@ pub async fn delete(State(app): State<AppState>, Body(deletion): Body<Deletion>)
         None if object.kind == "chat_image" && is_sent(&mut tx, &object).await? => {
             return Err(ApiError::conflict("OBJECT_IN_USE", "File masih dipakai oleh sebuah pesan"));
         }
+        None if object.kind == "changelog_image" && is_in_changelogs(&mut tx, &object).await? => {
+            return Err(ApiError::conflict("OBJECT_IN_USE", "File masih dipakai oleh sebuah changelog"));
+        }
         None => {}
         Some(id) => match lock(&mut tx, id).await? {
             Some(portfolio) => {
@@ -134,7 +137,8 @@ async fn is_shown(connection: &mut PgConnection, object: &Object) -> Result<bool
     Ok(owner.is_some_and(|owner| owner.avatar_url.as_deref() == url || owner.banner_url.as_deref() == url))
 }
 
-/// Whether any changelog shows the picture. Its own is locked; others may show it, too, for addresses can be copied.
+/// Whether any changelog shows the picture. The one that it was stored for is locked, as whoever shows it there or in another
+/// one locks it: addresses can be copied.
 async fn is_in_changelogs(connection: &mut PgConnection, object: &Object) -> Result<bool, sqlx::Error> {
     sqlx::query!("select id from changelogs where id = $1 for no key update", object.owner_id)
         .fetch_optional(&mut *connection)

@@ -132,11 +132,11 @@ pub async fn list(
                 offset $4
             )
         ) n
-        left join users a on a.id = n.actor_id and a.deleted_at is null
+        left join users a on a.id = n.actor_id and a.deleted_at is null and a.is_active
         left join follows f on f.follower_id = n.user_id and f.followed_id = a.id
         left join portfolios p
             on n.kind in ('new_comment', 'reply_comment') and p.id = (n.data ->> 'portfolio_id')::uuid
-        left join users o on o.id = p.user_id and o.deleted_at is null
+        left join users o on o.id = p.user_id and o.deleted_at is null and o.is_active
         order by n.created_at desc, n.id desc
         "#,
         caller.id,

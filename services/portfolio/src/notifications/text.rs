@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Kind;
 
-/// Who acted, when the account is gone.
+/// Who acted, when the account is gone or deactivated.
 const SOMEBODY: &str = "Seseorang";
 
 pub fn title(kind: Kind) -> &'static str {
@@ -19,7 +19,7 @@ pub fn title(kind: Kind) -> &'static str {
     }
 }
 
-/// `actor` is the user name of who acted; `None` when the account was deleted.
+/// `actor` is the user name of who acted; `None` when the account is deleted or deactivated.
 pub fn message(kind: Kind, actor: Option<&str>, data: &Value) -> String {
     let actor = actor.map_or_else(|| SOMEBODY.to_owned(), |username| format!("@{username}"));
     let judul = data["portfolio_judul"].as_str().unwrap_or_default();

@@ -1,7 +1,7 @@
 use std::collections::HashSet;
 
 use axum::extract::State;
-use grafikarsa_http::{ApiResult, Data, DeferredBody, Envelope, FieldErrors, Nothing};
+use grafikarsa_http::{ApiResult, BodyId, Data, DeferredBody, Envelope, FieldErrors, Nothing};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -24,7 +24,8 @@ pub struct MetricOrders {
 
 #[derive(Debug, Deserialize, ToSchema)]
 struct MetricOrder {
-    id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    id: Option<BodyId>,
     /// 0 to 10000.
     urutan: Option<i64>,
 }
@@ -92,7 +93,8 @@ fn check(orders: Vec<MetricOrder>) -> ApiResult<(Vec<Uuid>, Vec<i32>)> {
     let (mut ids, mut places) = (HashSet::new(), HashSet::new());
     let check = |(position, order): (usize, MetricOrder)| {
         let field = format!("orders[{position}].id");
-        match order.id {
+        let id = order.id.map(Uuid::from);
+        match id {
             None => errors.add(field, "Metrik wajib diisi"),
             Some(id) if !ids.insert(id) => errors.add(field, "Metrik disebut dua kali"),
             Some(_) => {}
@@ -105,7 +107,7 @@ fn check(orders: Vec<MetricOrder>) -> ApiResult<(Vec<Uuid>, Vec<i32>)> {
             Some(_) => {}
         }
         // What is broken is not used.
-        (order.id.unwrap_or_default(), place.unwrap_or_default())
+        (id.unwrap_or_default(), place.unwrap_or_default())
     };
     let checked = of_each.map(check).unzip();
     errors.finish()?;

@@ -29,15 +29,25 @@ static REPEATED: LazyLock<Option<Regex>> =
 pub struct Rules {
     /// Characters, as they are sent and as they are stored.
     longest: usize,
+    /// White space around a text is not stored.
+    is_trimmed: bool,
     sanitiser: Builder<'static>,
 }
 
 /// Texts of portfolios.
 static PORTFOLIO: LazyLock<Rules> =
-    LazyLock::new(|| Rules { longest: 50_000, sanitiser: sanitiser(&["href", "title"]) });
+    LazyLock::new(|| Rules { longest: 50_000, is_trimmed: false, sanitiser: sanitiser(&["href", "title"]) });
 
 /// Texts of changelogs.
-pub static CHANGELOG: LazyLock<Rules> = LazyLock::new(|| Rules { longest: 20_000, sanitiser: sanitiser(&["href"]) });
+pub static CHANGELOG: LazyLock<Rules> =
+    LazyLock::new(|| Rules { longest: 20_000, is_trimmed: true, sanitiser: sanitiser(&["href"]) });
+
+impl Rules {
+    fn trimmed(&self, text: String) -> String {
+        let inner = text.trim();
+        if self.is_trimmed && inner.len() < text.len() { inner.to_owned() } else { text }
+    }
+}
 
 /// Lets the elements of the web client's editor through, and of a link these attributes.
 fn sanitiser(of_links: &[&'static str]) -> Builder<'static> {
@@ -92,7 +102,7 @@ pub(super) fn normalise(fields: &mut Fields) -> Normalised {
 /// The text at `key`. Plain text is stored as typed; what holds markup is sanitised, because the web client renders it as
 /// it is.
 pub fn read(fields: &mut Fields, key: &str, rules: &Rules) -> String {
-    let mut content = fields.raw(key, rules.longest);
+    let mut content = rules.trimmed(fields.raw(key, rules.longest));
     if content.contains('<') && is_nested_too_deep(&content) {
         fields.error(key, "Terlalu banyak elemen yang bertingkat");
         content.clear();
@@ -100,7 +110,7 @@ pub fn read(fields: &mut Fields, key: &str, rules: &Rules) -> String {
         content = without_attributes(&content);
         // Elements that are wrongly nested find their places over several rounds.
         for _ in 0..ROUNDS {
-            let cleaner = sanitised(&content, rules);
+            let cleaner = rules.trimmed(sanitised(&content, rules));
             let is_settled = cleaner == content;
             content = cleaner;
             if is_settled || content.len() > 4 * rules.longest {
@@ -167,7 +177,7 @@ fn preview(content: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
     use serde_json::json;
 
     use super::{
@@ -208,6 +218,16 @@ mod tests {
         ] {
             assert_eq!(clean(dirty), expected, "{dirty}");
         }
+    }
+
+    /// One of each element that is allowed.
+    pub const EVERYTHING: &str = "<h1>a</h1><h2>b</h2><h3>c</h3><h4>d</h4><h5>e</h5><h6>f</h6><p>g<br><strong>h</strong><b>i</b><em>j</em><i>k</i><u>l</u>\
+     <s>m</s><code>n</code></p><pre>o</pre><blockquote>p</blockquote><ul><li>q</li></ul><ol><li>r</li></ol>\
+     <p><a href=\"https://a.test/x\" rel=\"noopener noreferrer\">s</a></p>";
+
+    #[test]
+    fn every_allowed_element_stays() {
+        assert_eq!(clean(EVERYTHING), EVERYTHING);
     }
 
     #[test]

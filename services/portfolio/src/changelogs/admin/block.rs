@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use grafikarsa_http::FieldErrors;
+use grafikarsa_http::{ApiError, ApiResult, FieldErrors};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use utoipa::ToSchema;
 
-use super::pictures::{self, Picture};
+use super::{
+    entry::Entry,
+    pictures::{self, Picture},
+};
 use crate::{
     blocks::payload::{
         BlockType, Fields,
@@ -24,17 +27,48 @@ const LONGEST_URL: usize = 2048;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct ChangelogPayloadInput {
     /// Of a text, at most 20000 characters: plain, or HTML of the editor's elements.
-    content: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    content: Entry,
     /// Of an image: empty, stored already, or a `data:` URL. Of a button: an address, or a path of the site.
-    url: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    url: Entry,
     /// Of an image, at most 255 characters.
-    caption: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    caption: Entry,
     /// Of a video: its identifier, or its address.
-    video_id: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    video_id: Entry,
     /// Of a video, at most 255 characters.
-    title: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    title: Entry,
     /// Of a button, at most 100 characters.
-    text: Option<String>,
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    text: Entry,
+}
+
+impl ChangelogPayloadInput {
+    /// Checks that what a block of this type takes are texts.
+    ///
+    /// # Errors
+    /// 400 that names the key below `path`.
+    pub fn must_be_texts(&self, path: &str, block_type: BlockType) -> ApiResult<()> {
+        let of_type: &[(&str, &Entry)] = match block_type {
+            BlockType::Image => &[("url", &self.url), ("caption", &self.caption)],
+            BlockType::Youtube => &[("video_id", &self.video_id), ("title", &self.title)],
+            BlockType::Button => &[("text", &self.text), ("url", &self.url)],
+            _ => &[("content", &self.content)],
+        };
+        match of_type.iter().find(|(_, entry)| matches!(entry, Entry::Other)) {
+            Some((key, _)) => Err(ApiError::syntax(format!("{path}.{key}"), "Tipe data tidak sesuai")),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A block in the form in which it is stored.
@@ -94,7 +128,10 @@ pub fn normalise(
         ("text", text),
     ]
     .into_iter()
-    .filter_map(|(key, value)| Some((key.to_owned(), Value::String(value?))))
+    .filter_map(|(key, entry)| match entry {
+        Entry::Text(text) => Some((key.to_owned(), Value::String(text))),
+        Entry::None | Entry::Other => None,
+    })
     .collect();
     let picture = if block_type == BlockType::Image { take_data_url(&mut object) } else { None };
     let mut fields = Fields { path, object: &object, errors };
@@ -167,7 +204,10 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::blocks::payload::hostile::{ATTACKS, danger, pieces};
+    use crate::blocks::payload::{
+        hostile::{ATTACKS, danger, pieces},
+        text::tests::EVERYTHING,
+    };
 
     const BASE: &str = "https://storage.grafikarsa.com/files";
     const OLD: &str = "https://lama.test/a.png";
@@ -182,6 +222,7 @@ mod tests {
         let context = Context { storage_base: BASE, standing: &standing };
         let kind = block_type(kind).unwrap();
         let mut errors = FieldErrors::new();
+        read(payload).must_be_texts("x", kind).map_err(|error| format!("{}", error.status()))?;
         let block = normalise(&mut errors, "sections[0].blocks[1].payload", kind, read(payload), &context);
         if errors.finish().is_err() {
             return Err(format!("{payload}"));
@@ -209,13 +250,49 @@ mod tests {
     fn other_keys_are_dropped() {
         let payload = json!({ "content": "x", "url": "javascript:x", "style": { "a": 1 }, "title": null });
         assert_eq!(run("text", &payload).unwrap().0, json!({ "content": "x" }));
+        let payload = json!({ "content": "x", "url": {}, "caption": 1, "video_id": [[]], "title": 1.5, "text": true });
+        assert_eq!(run("text", &payload).unwrap().0, json!({ "content": "x" }));
+    }
+
+    #[test]
+    fn every_allowed_element_stays() {
+        assert_eq!(run("text", &json!({ "content": EVERYTHING })).unwrap().0["content"], EVERYTHING);
+    }
+
+    #[test]
+    fn what_a_type_takes_are_texts() {
+        for (kind, key) in [
+            ("text", "content"),
+            ("image", "url"),
+            ("image", "caption"),
+            ("youtube", "video_id"),
+            ("youtube", "title"),
+            ("button", "text"),
+            ("button", "url"),
+        ] {
+            for bad in [json!({}), json!([]), json!(1), json!(false)] {
+                let error = read(&json!({ key: bad })).must_be_texts("x", block_type(kind).unwrap()).unwrap_err();
+                assert_eq!(error.status(), 400, "{kind} {key} {bad}");
+            }
+            assert!(run(kind, &json!({ key: null })).unwrap().1);
+        }
+    }
+
+    #[test]
+    fn white_space_is_neither_stored_nor_counted() {
+        let wide = " ".repeat(100_000);
+        for text in [format!("{wide}Halo{wide}"), format!("{wide}<p>Halo</p>\n{wide}")] {
+            assert!(run("text", &json!({ "content": text })).unwrap().0["content"].as_str().unwrap().len() < 12);
+        }
+        assert_eq!(run("text", &json!({ "content": wide })).unwrap(), (json!({ "content": "" }), true));
     }
 
     #[test]
     fn plain_text_is_stored_as_typed_and_markup_is_sanitised() {
         for (typed, stored) in [
             ("Tom & Jerry", "Tom & Jerry"),
-            ("  1 > 0\n", "  1 > 0\n"),
+            ("  1 > 0\n\n& 2", "1 > 0\n\n& 2"),
+            (" \u{feff} <div> <b>x</b> </div> ", "<b>x</b>"),
             ("<p>a</p><script>x</script>", "<p>a</p>"),
             ("<img src=x onerror=alert(1)>x", "x"),
             (

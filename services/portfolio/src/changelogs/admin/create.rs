@@ -49,6 +49,9 @@ async fn save(app: &AppState, turn: &Turn, author: Uuid, mut new: Checked) -> Ap
 
 async fn insert(app: &AppState, id: Uuid, author: Uuid, new: &Checked) -> ApiResult<AdminChangelog> {
     let mut tx = app.db.begin().await?;
+    let sections = new.sections.as_deref().unwrap_or_default();
+    write::lock(&mut tx, id, sections).await?;
+    write::must_stay(&mut tx, id, sections).await?;
     sqlx::query!(
         "
         insert into changelogs (id, version, title, description, release_date, created_by)
@@ -63,7 +66,7 @@ async fn insert(app: &AppState, id: Uuid, author: Uuid, new: &Checked) -> ApiRes
     )
     .execute(&mut *tx)
     .await?;
-    write::sections(&mut tx, id, new.sections.as_deref().unwrap_or_default()).await?;
+    write::sections(&mut tx, id, sections).await?;
     write::contributors(&mut tx, id, new.contributors.as_deref().unwrap_or_default()).await?;
     audit::record(&mut tx, author, "changelog.create", id, &new.fields()).await?;
     let created = view::find(&mut *tx, id, Audience::Staff).await?;

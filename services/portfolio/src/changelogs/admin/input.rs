@@ -6,7 +6,9 @@ use std::{
 };
 
 use chrono::NaiveDate;
-use grafikarsa_http::{ApiError, ApiResult, FieldErrors, nullable, optional_text, required_line, required_text};
+use grafikarsa_http::{
+    ApiError, ApiResult, BodyId, FieldErrors, nullable, optional_text, required_line, required_text,
+};
 use serde::Deserialize;
 use sqlx::PgPool;
 use utoipa::ToSchema;
@@ -61,7 +63,8 @@ pub struct ChangelogBlockInput {
 
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct ChangelogContributorInput {
-    user_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    user_id: Option<BodyId>,
     /// 1 to 255 characters.
     contribution: Option<String>,
 }
@@ -112,6 +115,7 @@ pub async fn check(
     is_new: bool,
     standing: HashMap<String, Option<String>>,
 ) -> ApiResult<Checked> {
+    input.must_be_texts()?;
     // Pictures are decoded and texts are parsed: too much for a thread that serves others.
     let work = move || {
         let mut errors = FieldErrors::new();
@@ -146,6 +150,20 @@ async fn check_accounts(db: &PgPool, errors: &mut FieldErrors, contributors: &[C
 }
 
 impl ChangelogInput {
+    /// Wrong types come before broken rules, as in every other body.
+    fn must_be_texts(&self) -> ApiResult<()> {
+        for (place, section) in self.sections.iter().flat_map(|sections| &sections.items).enumerate() {
+            for (place_of_block, block) in section.blocks.iter().flat_map(|blocks| &blocks.items).enumerate() {
+                let block_type = block.block_type.as_deref().map(str::trim).and_then(block::block_type);
+                if let (Some(block_type), Some(payload)) = (block_type, &block.payload) {
+                    payload
+                        .must_be_texts(&format!("sections[{place}].blocks[{place_of_block}].payload"), block_type)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn check(self, errors: &mut FieldErrors, is_new: bool, context: &Context) -> Checked {
         let version = (is_new || self.version.is_some())
             .then(|| required_line(errors, "version", "Versi", self.version.as_deref(), 1..=50));
@@ -258,14 +276,15 @@ fn check_contributors(
         let path = format!("contributors[{place}]");
         let field = format!("{path}.contribution");
         let contribution = required_text(errors, &field, "Kontribusi", contributor.contribution.as_deref(), 1..=255);
-        match contributor.user_id {
+        let user = contributor.user_id.map(Uuid::from);
+        match user {
             None => errors.add(format!("{path}.user_id"), "Kontributor wajib dipilih"),
             Some(user) if !seen.insert(user) => {
                 errors.add(format!("{path}.user_id"), "Setiap kontributor hanya boleh sekali");
             }
             Some(_) => {}
         }
-        checked.push(Contributor { user: contributor.user_id.unwrap_or_default(), contribution });
+        checked.push(Contributor { user: user.unwrap_or_default(), contribution });
     }
     checked
 }

@@ -21,6 +21,7 @@ mod bounded;
 mod create;
 mod delete;
 mod detail;
+mod entry;
 mod input;
 mod list;
 mod pictures;

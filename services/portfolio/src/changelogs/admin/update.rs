@@ -77,9 +77,11 @@ async fn save(app: &AppState, turn: &Turn, editor: Uuid, id: Uuid, mut change: C
 
 async fn write(app: &AppState, editor: Uuid, id: Uuid, change: &Checked) -> ApiResult<AdminChangelog> {
     let mut tx = app.db.begin().await?;
-    if !write::lock(&mut tx, id).await? {
+    let sections = change.sections.as_deref().unwrap_or_default();
+    if !write::lock(&mut tx, id, sections).await? {
         return Err(not_found());
     }
+    write::must_stay(&mut tx, id, sections).await?;
     let fields = change.fields();
     if !fields.is_empty() {
         apply(&mut tx, id, change).await?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use grafikarsa_http::{ApiResult, FieldErrors};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -9,11 +10,69 @@ use uuid::Uuid;
 use super::input::{Contributor, Section};
 
 /// The row, locked against other edits, the deletion, and media's question whether an object is shown. False when the
-/// changelog is deleted.
-pub async fn lock(connection: &mut PgConnection, id: Uuid) -> Result<bool, sqlx::Error> {
-    let found =
-        sqlx::query_scalar!("select id from changelogs where id = $1 and deleted_at is null for no key update", id,);
-    Ok(found.fetch_optional(connection).await?.is_some())
+/// changelog is deleted. Locked as well are the changelogs whose pictures `sections` show: media's question about a picture
+/// locks the one that it was stored for.
+pub async fn lock(connection: &mut PgConnection, id: Uuid, sections: &[Section]) -> Result<bool, sqlx::Error> {
+    let mut ids: Vec<Uuid> = shown(sections).filter_map(|(_, _, key)| owner(key)).collect();
+    ids.push(id);
+    let locked = sqlx::query!(
+        r#"
+        select id, deleted_at is null as "exists!"
+        from changelogs
+        where id = any($1)
+        order by id
+        for no key update
+        "#,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(locked.into_iter().any(|changelog| changelog.id == id && changelog.exists))
+}
+
+/// Refuses pictures that are noted as gone, unless the changelog shows them already: then they are not. All that could say
+/// so is locked.
+pub async fn must_stay(connection: &mut PgConnection, changelog: Uuid, sections: &[Section]) -> ApiResult<()> {
+    let keys: Vec<String> = shown(sections).map(|(_, _, key)| key.to_owned()).collect();
+    let gone = sqlx::query_scalar!(
+        "
+        select o.object_key
+        from media_objects o
+        where o.object_key = any($1)
+            and o.deleted_at is not null
+            and not exists (
+                select
+                from changelog_sections s
+                join changelog_blocks b on b.section_id = s.id
+                where s.changelog_id = $2 and b.object_key = o.object_key
+            )
+        ",
+        &keys,
+        changelog,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut errors = FieldErrors::new();
+    for (place, place_of_block, key) in shown(sections) {
+        if gone.iter().any(|gone| gone == key) {
+            let field = format!("sections[{place}].blocks[{place_of_block}].payload.url");
+            errors.add(field, "Gambar sudah dihapus, unggah kembali");
+        }
+    }
+    errors.finish()
+}
+
+/// Stored objects in their places.
+fn shown(sections: &[Section]) -> impl Iterator<Item = (usize, usize, &str)> {
+    sections.iter().enumerate().flat_map(|(place, section)| {
+        let blocks = section.blocks.iter().enumerate();
+        blocks.filter_map(move |(place_of_block, block)| Some((place, place_of_block, block.object_key.as_deref()?)))
+    })
+}
+
+/// The changelog that a picture was stored for.
+fn owner(key: &str) -> Option<Uuid> {
+    key.strip_prefix("changelog-images/")?.split('/').next()?.parse().ok()
 }
 
 /// Sections in the place of all that there are.
