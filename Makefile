@@ -102,7 +102,7 @@ build: ## The images of the services
 	@$(COMPOSE) build auth portfolio media
 
 migrate: ## Applies pending migrations
-	@for service in $(SERVICES); do $(COMPOSE) run --rm migrate-$$service; done
+	@for service in $(SERVICES); do $(COMPOSE) run --rm --no-deps migrate-$$service; done
 
 seed: ## Demo data, in development only
 	@[ "$(ENV)" = dev ] || { echo "Demo data has no place in production: make seed ENV=dev" >&2; exit 1; }
