@@ -80,6 +80,8 @@ NATS_FILES=$(sum deploy/nats/nats.conf)
 STORE_FILES=$(sum deploy/seaweedfs/run.sh deploy/garage/garage.toml)
 NGINX_FILES=$(sum nginx/run.sh nginx/upstreams.sh)
 export NATS_FILES STORE_FILES NGINX_FILES
+# Who is told of alerts, if somebody said so.
+if [ -f "$root/deploy/state/alertmanager.yml" ]; then export ALERTMANAGER_CONFIG=./state/alertmanager.yml; fi
 
 # -- replacing and adding replicas without losing a request ---------------------------------------------------------------
 # Addresses of containers as nginx sees them; one that does not run has none.

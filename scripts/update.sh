@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Brings what runs up to the files and images of this clone: builds (BUILD=no: uses images that are there), migrates, and
-# replaces the services one by one without losing a request. What has no second (nginx, PostgreSQL, NATS, the store) is
+# Brings what runs up to the files and images of this clone: builds (BUILD=no: uses images that are there; PULL=yes: fetches
+# newer images of what it builds on and of the servers), migrates, and replaces the services one by one without losing a request. What has no second (nginx, PostgreSQL, NATS, the store) is
 # announced, replaced after a yes (YES=1 says it beforehand), and the pause is measured.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 [ "${ENV:-prod}" != prod ] || "$root/scripts/check-settings.sh"
-[ "${BUILD:-yes}" = no ] || compose build auth portfolio media
+[ "${PULL:-no}" != yes ] || compose pull --ignore-buildable >&2
+[ "${BUILD:-yes}" = no ] || "$root/scripts/build.sh"
 # A routing that nginx refuses would stop every change of replicas half-way.
 compose run --rm --no-deps -T nginx check >&2 || die "nginx refuses its new configuration: nothing was changed."
 
