@@ -11,7 +11,7 @@ DEVSTACK := $(CARGO_TARGET_DIR)/debug/devstack
 SEAWEEDFS := $(HOME)/.cache/grafikarsa/seaweedfs
 
 .PHONY: help deps dev dev-reset binaries test test-seaweedfs bench bench-media bench-chat bench-login bench-polling lint fmt openapi sqlx-prepare \
-	up down ps logs build migrate seed create-admin psql backup restore health scale cert update check-deploy
+	up down ps logs build migrate seed create-admin psql backup receive restore health scale cert update check-deploy
 
 help: ## Lists these targets
 	@grep -hE '^(# == |[a-z-]+:.*## )' $(MAKEFILE_LIST) | sed -E -e 's/^# == (.*)/\n\1/' -e 's/:[^#]*## /\t/' | expand -t 16
@@ -86,7 +86,7 @@ sqlx-prepare: deps ## Writes the descriptions of the checked SQL anew
 COMPOSE := scripts/compose.sh
 export ENV
 
-up: ## Starts everything and waits until it is healthy; refuses weak secrets
+up: ## Starts everything and waits until it is healthy; refuses weak secrets; BUILD=no: never builds
 	@scripts/up.sh
 
 down: ## Stops everything; the data stays
@@ -98,11 +98,11 @@ ps: ## What runs, and how it is
 logs: ## Follows the logs; SERVICE=portfolio for one
 	@$(COMPOSE) logs --follow --tail=100 $(SERVICE)
 
-build: ## The images of the services
-	@$(COMPOSE) build auth portfolio media
+build: ## The images of the services; PULL=yes: on newer base images
+	@scripts/build.sh
 
 migrate: ## Applies pending migrations
-	@for service in $(SERVICES); do $(COMPOSE) run --rm migrate-$$service; done
+	@for service in $(SERVICES); do $(COMPOSE) run --rm --no-deps migrate-$$service; done
 
 seed: ## Demo data, in development only
 	@[ "$(ENV)" = dev ] || { echo "Demo data has no place in production: make seed ENV=dev" >&2; exit 1; }
@@ -117,6 +117,9 @@ psql: ## A prompt of PostgreSQL as superuser
 backup: ## Database and objects into BACKUP_DIR, and to BACKUP_S3_* if that is set
 	@scripts/backup.sh
 
+receive: ## BACKUP=name: gets a backup back from BACKUP_S3_*; without BACKUP: which there are
+	@scripts/receive.sh "$(BACKUP)"
+
 restore: ## BACKUP=folder of a backup, into a stack without data
 	@scripts/restore.sh "$(BACKUP)"
 
@@ -126,7 +129,7 @@ health: ## Every part, one line each; exit code 1 if something is wrong
 scale: ## SERVICE=portfolio N=3: so many replicas, without losing a request
 	@scripts/scale.sh "$(SERVICE)" "$(N)"
 
-update: ## Builds the images anew and replaces what changed: the services without losing a request
+update: ## Builds (BUILD=no: does not; PULL=yes: on newer images) and replaces what changed: the services without losing a request
 	@scripts/update.sh
 
 cert: ## Gets a certificate for DOMAIN from Let's Encrypt

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Starts nginx of production: writes what depends on the settings and on the moment to /run/nginx, and watches over it.
+# `run.sh check` only says whether nginx would take it all.
 set -eu
 here=/etc/nginx/grafikarsa
 run=/run/nginx
@@ -37,5 +38,6 @@ case ${NGINX_PLAIN:-} in
 esac >"$run/servers.conf"
 "$here/upstreams.sh" write
 nginx -t -q -c "$here/nginx.conf"
+[ "${1:-}" != check ] || exit 0
 "$here/upstreams.sh" watch &
 exec nginx -c "$here/nginx.conf" -g 'daemon off;'

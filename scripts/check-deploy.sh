@@ -82,10 +82,14 @@ for name in $(cat deploy/kubernetes/overlays/school/*.env deploy/kubernetes/over
     grep -qxF "$name" <<<"$known" || fail "deploy/kubernetes: nobody reads $name"
 done
 if command -v kubectl >/dev/null; then
-    manifests=$(kubectl kustomize deploy/kubernetes/overlays/school) || fail "kubectl kustomize deploy/kubernetes/overlays/school"
+    tree=$(mktemp -d)
+    cp -r deploy nginx "$tree/"
+    for file in "$tree"/deploy/kubernetes/overlays/school/*.env.example; do cp "$file" "${file%.example}"; done
+    manifests=$(kubectl kustomize "$tree/deploy/kubernetes/overlays/school") || fail "kubectl kustomize deploy/kubernetes/overlays/school"
     if command -v kubernetes-validate >/dev/null; then
         kubernetes-validate --strict --quiet - <<<"$manifests" || fail "deploy/kubernetes: not what the API takes"
     fi
+    rm -rf "$tree"
 fi
 [ $failed = 0 ] && echo "The files of deployment are in order."
 exit $failed

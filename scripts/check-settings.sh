@@ -29,6 +29,8 @@ secret() { # NAME MIN_BYTES
     elif is_weak "$value"; then
         problem "$1" "is a default or easily guessed value; generate one with \`openssl rand -hex 32\`"
     fi
+    # What Compose, JSON and the files of curl and Garage read as it stands.
+    [[ $value =~ ^[A-Za-z0-9._~+/=@%^,:!*?-]*$ ]] || problem "$1" "may hold letters, digits and ._~+/=@%^,:!*?- only"
 }
 
 # They become parts of addresses.
@@ -52,14 +54,22 @@ for name in POSTGRES_PASSWORD AUTH_DB_PASSWORD PORTFOLIO_DB_PASSWORD MEDIA_DB_PA
     address_password "$name"
 done
 secret STORE_ADMIN_SECRET 16
+[[ $(setting STORE_ADMIN_SECRET) =~ ^[A-Za-z0-9._~-]*$ ]] || problem STORE_ADMIN_SECRET "may hold letters, digits and ._~- only"
 [ -n "$(setting S3_ACCESS_KEY_ID)" ] || problem S3_ACCESS_KEY_ID "is missing"
+for name in S3_ACCESS_KEY_ID STORE_ADMIN_KEY_ID BACKUP_S3_ACCESS_KEY_ID S3_BUCKET BACKUP_S3_BUCKET S3_REGION BACKUP_S3_REGION; do
+    [[ $(setting "$name") =~ ^[A-Za-z0-9._-]*$ ]] || problem "$name" "may hold letters, digits and ._- only"
+done
+[[ $(setting BACKUP_S3_SECRET_ACCESS_KEY) =~ ^[A-Za-z0-9._~+/=-]*$ ]] || problem BACKUP_S3_SECRET_ACCESS_KEY "may hold letters, digits and ._~+/=- only"
 secret S3_SECRET_ACCESS_KEY 16
 [ "$(setting OBJECT_STORE minio)" != garage ] || secret GARAGE_RPC_SECRET 64
-[ "$(setting OBSERVABILITY false)" != true ] || secret GRAFANA_ADMIN_PASSWORD 12
+if [ "$(setting OBSERVABILITY false)" = true ]; then
+    secret GRAFANA_ADMIN_PASSWORD 12
+    address_password MONITOR_DB_PASSWORD
+fi
 
 declare -A seen=()
 for name in JWT_ACCESS_SECRET JWT_REFRESH_SECRET INTERNAL_API_TOKEN POSTGRES_PASSWORD AUTH_DB_PASSWORD PORTFOLIO_DB_PASSWORD \
-    MEDIA_DB_PASSWORD AUTH_NATS_PASSWORD PORTFOLIO_NATS_PASSWORD MEDIA_NATS_PASSWORD STORE_ADMIN_SECRET S3_SECRET_ACCESS_KEY; do
+    MEDIA_DB_PASSWORD AUTH_NATS_PASSWORD PORTFOLIO_NATS_PASSWORD MEDIA_NATS_PASSWORD MONITOR_DB_PASSWORD STORE_ADMIN_SECRET S3_SECRET_ACCESS_KEY; do
     value=$(setting "$name")
     [ -n "$value" ] || continue
     if [ -n "${seen[$value]:-}" ]; then problem "$name" "must differ from ${seen[$value]}"; else seen[$value]=$name; fi

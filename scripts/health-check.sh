@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Every part of the running stack, a line each: ok, warn or FAIL. --json: one JSON object instead. Ends with 1 if a part fails,
-# 0 otherwise. With ALERT_HOOK set, that program gets the JSON on its standard input when a part fails or warns; run it from
-# cron, every five minutes.
+# 0 otherwise. With ALERT_HOOK set, that program gets the JSON on its standard input when the state of a part has changed, and
+# once a day while something is wrong; run it from cron, every five minutes.
 set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 json=no
 [ "${1:-}" != --json ] || json=yes
 
-parts=() lines=()
+parts=() lines=() states=()
 worst=ok
 note() { # STATE PART DETAIL
     local detail=${3//\\/}
@@ -15,12 +15,14 @@ note() { # STATE PART DETAIL
     detail=$(tr -d '\n\r\t' <<<"$detail")
     parts+=("$(printf '{"part":"%s","state":"%s","detail":"%s"}' "$2" "$1" "$detail")")
     lines+=("$(printf '%-4s  %-22s %s' "${1/fail/FAIL}" "$2" "$detail")")
+    [ "$1" = ok ] || states+=("$1 $2")
     case $1 in fail) worst=fail ;; warn) [ "$worst" = fail ] || worst=warn ;; esac
 }
 above() { # VALUE WARN FAIL
     if [ "$1" -ge "$3" ]; then echo fail; elif [ "$1" -ge "$2" ]; then echo warn; else echo ok; fi
 }
 
+config=$(compose config --format json 2>/dev/null)
 for service in postgres nats store auth portfolio media nginx; do
     mapfile -t ids < <(containers "$service" 2>/dev/null)
     healthy=0
@@ -28,9 +30,10 @@ for service in postgres nats store auth portfolio media nginx; do
     restarts=$(for id in "${ids[@]}"; do docker inspect -f '{{.RestartCount}}' "$id"; done | awk '{ n += $1 } END { print n + 0 }')
     state=ok
     [ "$restarts" -lt 5 ] || state=warn
-    [ "$healthy" = "${#ids[@]}" ] || state=warn
+    wanted=$(jq -r ".services.$service | .scale // 1" <<<"$config" 2>/dev/null)
+    [ "$healthy" -ge "${wanted:-1}" ] && [ "$healthy" = "${#ids[@]}" ] || state=warn
     [ "$healthy" -gt 0 ] || state=fail
-    note "$state" "$service" "$healthy of ${#ids[@]} healthy, $restarts restarts"
+    note "$state" "$service" "$healthy of ${wanted:-1} healthy, $restarts restarts"
 done
 
 if [ "${ENV:-prod}" = prod ]; then site=https://localhost:$(setting HTTPS_PORT 443); else site=http://localhost:$(setting DEV_PORT 8080); fi
@@ -81,5 +84,13 @@ report=$(printf '{"state":"%s","time":"%s","host":"%s","parts":[%s]}' "$worst" "
     "$(IFS=,; echo "${parts[*]}")")
 if [ $json = yes ]; then echo "$report"; else printf '%s\n' "${lines[@]}"; fi
 hook=$(setting ALERT_HOOK)
-if [ "$worst" != ok ] && [ -n "$hook" ]; then "$hook" <<<"$report" || say "ALERT_HOOK failed"; fi
+if [ -n "$hook" ]; then
+    told=$root/deploy/state/told
+    now=$(printf '%s\n' "${states[@]}")
+    if [ "$now" != "$(cat "$told" 2>/dev/null)" ] || { [ "$worst" != ok ] && [ -n "$(find "$told" -mmin +1440)" ]; }; then
+        mkdir -p "$(dirname "$told")"
+        # What could not be told is told the next time.
+        if "$hook" <<<"$report"; then printf '%s' "$now" >"$told"; else say "ALERT_HOOK failed"; fi
+    fi
+fi
 [ "$worst" != fail ]

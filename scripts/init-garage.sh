@@ -2,9 +2,12 @@
 # Makes what media needs of Garage over its admin API (version 2), and only what is missing: the layout of one server, the
 # bucket, media's key, and the key's rights in that bucket.
 set -eu
+umask 077
+# Secrets stand in files: everybody may read a command line.
 api() { # METHOD PATH [JSON]
-    curl -sS --fail-with-body --max-time 20 -X "$1" -H "Authorization: Bearer $STORE_ADMIN_SECRET" \
-        -H 'Content-Type: application/json' ${3:+--data "$3"} "$STORE_URL$2"
+    printf 'header = "Authorization: Bearer %s"\n' "$STORE_ADMIN_SECRET" >/tmp/api
+    printf %s "${3:-}" >/tmp/body
+    curl -K /tmp/api -sS --fail-with-body --max-time 20 -X "$1" -H 'Content-Type: application/json' ${3:+--data @/tmp/body} "$STORE_URL$2"
 }
 field() { sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1; }
 

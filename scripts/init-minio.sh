@@ -14,11 +14,12 @@ cat >"$policy" <<JSON
   ]
 }
 JSON
-mc alias set store "$STORE_URL" "$STORE_ADMIN_KEY_ID" "$STORE_ADMIN_SECRET" >/dev/null
+# Secrets come from the environment and standard input: everybody may read a command line.
+export MC_HOST_store="${STORE_URL%%://*}://$STORE_ADMIN_KEY_ID:$STORE_ADMIN_SECRET@${STORE_URL#*://}"
 mc mb --ignore-existing --region "$S3_REGION" "store/$S3_BUCKET"
 mc anonymous set none "store/$S3_BUCKET" >/dev/null
 mc admin policy create store media "$policy" >/dev/null
-mc admin user add store "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" >/dev/null
+printf '%s\n%s\n' "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" | mc admin user add store >/dev/null
 # Attaching what is attached already is an error.
 case $(mc admin policy entities store --user "$S3_ACCESS_KEY_ID") in
     *media*) ;;

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """Reads and writes on 32 connections until SIGTERM or for SECONDS, then one JSON line: requests, failures, slowest.
 
-usage: scripts/load.py BASE_URL ADMIN_PASSWORD [SECONDS]      for `make update` and `make scale` under load
+usage: ADMIN_PASSWORD=… scripts/load.py BASE_URL [SECONDS]      for `make update` and `make scale` under load
 
 A failure is an answer of 5xx, or none. A connection that the server closed while it was idle is opened again and the request
 repeated, as browsers do; those are counted apart. Each thread stays below the limits of its user, so 429 is a failure too.
 """
 import http.client
 import json
+import os
 import secrets
 import signal
 import ssl
@@ -19,8 +20,8 @@ from collections import Counter
 
 THREADS, PAUSE = 32, 0.12
 base = urllib.parse.urlsplit(sys.argv[1])
-admin_password = sys.argv[2]
-seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 3600
+admin_password = os.environ["ADMIN_PASSWORD"]
+seconds = float(sys.argv[2]) if len(sys.argv) > 2 else 3600
 context = ssl.create_default_context()
 context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
 end = threading.Event()

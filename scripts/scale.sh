@@ -6,8 +6,9 @@ service=${1:-} wanted=${2:-}
 case $service in auth | portfolio | media) ;; *) die "usage: make scale SERVICE=auth|portfolio|media N=…" ;; esac
 [[ $wanted =~ ^[1-9][0-9]?$ ]] || die "N must be a number from 1 to 99"
 
-mapfile -t running < <(containers "$service")
-[ ${#running[@]} -gt 0 ] || die "$service does not run: make up first"
+list=$(containers "$service")
+mapfile -t running <<<"$list"
+[ -n "$list" ] || die "$service does not run: make up first"
 mkdir -p "$(dirname "$scale_file")"
 touch "$scale_file"
 remember() {
