@@ -165,3 +165,49 @@ async fn what_nobody_needs_is_removed_and_what_cannot_be_holds_nothing_up() {
     assert!(log.contains("an object was not removed") && log.contains("an upload was not removed"), "{log}");
     assert!(log.contains("a step of the sweep did not end"), "{log}");
 }
+
+#[tokio::test]
+async fn a_picture_of_a_message_stays_until_no_message_shows_it() {
+    let app = TestApp::spawn().await;
+    let (siti, budi) = (app.student("siti").await, app.student("budi").await);
+    let ask = async |method, path: &str, who, body| {
+        let answer = app.door(method, path, Some(who)).json(&body).send().await;
+        assert!(answer.status < 300, "{answer:?}");
+        answer.body["data"].clone()
+    };
+    ask(Method::PATCH, "/api/v1/dm/settings", &budi, json!({ "dm_privacy": "open" })).await;
+    let opening = json!({ "recipient_id": budi.id });
+    let opened = ask(Method::POST, "/api/v1/conversations", &siti, opening).await;
+    let messages = format!("/api/v1/conversations/{}/messages", opened["conversation"]["id"].as_str().unwrap());
+    let key = app.upload(&siti, "chat_image", "image/png", &files::png(60, 40), None).await.key;
+    let send = async || {
+        let body = json!({ "message_type": "image", "content": { "object_key": key } });
+        let sent = ask(Method::POST, &messages, &siti, body).await;
+        format!("/api/v1/messages/{}", sent["id"].as_str().unwrap())
+    };
+    let (first, second) = (send().await, send().await);
+    let exists = async || app.storage(&key).await.status == 200;
+    let much_later = async || {
+        for _ in 0..8 {
+            app.sql(DAYS_LATER).await;
+        }
+        app.sweep("unreferenced").await;
+    };
+    much_later().await;
+    assert!(exists().await);
+    ask(Method::DELETE, &first, &siti, json!({})).await;
+    much_later().await;
+    assert!(exists().await, "the other message shows it");
+
+    let released = "select count(*) from objects where released_at is not null";
+    ask(Method::DELETE, &second, &siti, json!({})).await;
+    eventually("it is released", async || app.count(released).await == 1).await;
+    let third = send().await;
+    app.sql(DAYS_LATER).await;
+    app.sweep("unreferenced").await;
+    assert!(exists().await, "it was sent once more");
+    ask(Method::DELETE, &third, &siti, json!({})).await;
+    eventually("it is released again", async || app.count(released).await == 1).await;
+    much_later().await;
+    assert!(!exists().await);
+}

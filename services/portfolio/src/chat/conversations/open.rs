@@ -1,5 +1,5 @@
 use axum::extract::State;
-use grafikarsa_http::{ApiResult, Body, Data, Envelope, FieldErrors};
+use grafikarsa_http::{ApiResult, Body, BodyId, Data, Envelope, FieldErrors};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -22,11 +22,12 @@ use crate::{
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct NewConversation {
     #[schema(required = true, value_type = Uuid)]
-    recipient_id: Option<Uuid>,
+    recipient_id: Option<BodyId>,
     /// The first message, 5000 characters at the most; absent or only white space is none.
     message: Option<String>,
     /// The same id again is the same message, not another one.
-    client_message_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    client_message_id: Option<BodyId>,
 }
 
 /// What whoever opens a conversation wants.
@@ -88,8 +89,9 @@ impl NewConversation {
 
     fn check(self, caller: Uuid) -> ApiResult<Opening> {
         let mut errors = FieldErrors::new();
-        let message = self.first_message().map(|text| Draft::text(text, self.client_message_id));
-        match self.recipient_id {
+        let message = self.first_message().map(|text| Draft::text(text, self.client_message_id.map(Uuid::from)));
+        let recipient = self.recipient_id.map(Uuid::from);
+        match recipient {
             None => errors.add("recipient_id", "Penerima wajib diisi"),
             Some(id) if id == caller => {
                 errors.add("recipient_id", "Anda tidak dapat mengirim pesan kepada diri sendiri");
@@ -104,7 +106,7 @@ impl NewConversation {
             }
         });
         errors.finish()?;
-        Ok(Opening { recipient: self.recipient_id.unwrap_or_default(), message })
+        Ok(Opening { recipient: recipient.unwrap_or_default(), message })
     }
 }
 

@@ -1,6 +1,6 @@
 use axum::extract::State;
 use chrono::{DateTime, Utc};
-use grafikarsa_http::{ApiResult, Data, Envelope, FieldErrors, Id, Nothing, OptionalBody};
+use grafikarsa_http::{ApiResult, BodyId, Data, Envelope, FieldErrors, Id, Nothing, OptionalBody};
 use serde::Deserialize;
 use sqlx::PgConnection;
 use utoipa::ToSchema;
@@ -16,7 +16,8 @@ use crate::{
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct ReadMark {
     /// The last message that was read; absent for everything there is.
-    last_message_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    last_message_id: Option<BodyId>,
 }
 
 /// Marks messages of a conversation as read.
@@ -42,7 +43,7 @@ pub async fn read(
     // A message that is sent at the same time comes before this and is read, or after it and is not.
     let conversation = super::lock(&mut tx, id, caller.id).await?;
     let moved = match last {
-        Some(message) => read_up_to(&mut tx, &conversation, message).await?,
+        Some(BodyId(message)) => read_up_to(&mut tx, &conversation, message).await?,
         None => read_all(&mut tx, &conversation).await?,
     };
     if let Some(read_at) = moved {

@@ -1,6 +1,6 @@
 //! The body of a message: what is sent, and the rules that it keeps.
 
-use grafikarsa_http::{ApiError, ApiResult, FieldErrors};
+use grafikarsa_http::{ApiError, ApiResult, BodyId, FieldErrors};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -29,9 +29,11 @@ pub struct NewMessage {
     #[schema(required = true, value_type = Object)]
     content: Option<Map<String, Value>>,
     /// A message of the same conversation.
-    reply_to_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    reply_to_id: Option<BodyId>,
     /// The same id again is the same message, not another one.
-    client_message_id: Option<Uuid>,
+    #[schema(value_type = Option<Uuid>)]
+    client_message_id: Option<BodyId>,
 }
 
 /// A message that keeps the rules of its fields.
@@ -74,7 +76,8 @@ impl NewMessage {
         };
         errors.finish()?;
         let content = content.ok_or_else(|| ApiError::internal(anyhow::anyhow!("a message without content")))?;
-        Ok(Draft { content, reply_to: self.reply_to_id, client_message_id: self.client_message_id })
+        let [reply_to, client_message_id] = [self.reply_to_id, self.client_message_id].map(|id| id.map(Uuid::from));
+        Ok(Draft { content, reply_to, client_message_id })
     }
 }
 

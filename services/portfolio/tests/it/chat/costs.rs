@@ -3,7 +3,10 @@
 use serde_json::json;
 
 use super::{chat, open, school};
-use crate::{statements::statements, support::TestApp};
+use crate::{
+    statements::statements,
+    support::{TestApp, eventually},
+};
 
 #[tokio::test]
 async fn no_list_asks_the_database_once_per_row() {
@@ -118,4 +121,31 @@ async fn every_list_has_its_index() {
         let plan = plan(&app, statement.replace("BUDI", &budi.id.to_string())).await;
         assert!(plan.contains(index) && !plan.contains("Sort"), "{statement}\n{plan}");
     }
+}
+
+#[tokio::test]
+async fn a_message_is_found_by_its_id_however_often_one_is_asked_for() {
+    let (app, budi, siti) = school(&[]).await;
+    let (conversation, first) = chat(&budi, &siti, "Halo").await;
+    app.sql(
+        "insert into messages (id, conversation_id, sender_id, message_type, text, created_at)
+         select gen_random_uuid(), conversation_id, sender_id, 'text', 'x', created_at - n * interval '1 second'
+         from messages, generate_series(1, 20000) n;
+         analyze messages; analyze conversations; analyze users",
+    )
+    .await;
+    let read = "select seq_tup_read from pg_stat_user_tables where relname = 'messages'";
+    let before = app.count(read).await;
+    // Often enough for a plan that is kept.
+    let messages = conversation.messages();
+    for _ in 0..10 {
+        let mut reply = super::text("Ya");
+        reply["reply_to_id"] = json!(first);
+        siti.post(&messages, &reply).await.data(201);
+        budi.get(&messages).await.data(200);
+    }
+    // The server tells its numbers late; those of the last requests come with those before.
+    let by_id = "select idx_scan from pg_stat_user_indexes where indexrelname = 'messages_pkey'";
+    eventually("reads are counted", async || app.count(by_id).await > 10).await;
+    assert_eq!(app.count(read).await, before);
 }

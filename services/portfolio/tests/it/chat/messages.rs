@@ -54,6 +54,19 @@ async fn bad_messages_are_refused() {
     ] {
         budi.post(&path, &body).await.fails(400, "VALIDATION_ERROR");
     }
+    // Other spellings of an id are none.
+    let id = Uuid::now_v7();
+    for other in [id.simple().to_string(), id.urn().to_string(), id.braced().to_string()] {
+        for field in ["reply_to_id", "client_message_id"] {
+            let mut body = text("x");
+            body[field] = json!(other);
+            budi.post(&path, &body).await.fails(400, "VALIDATION_ERROR");
+        }
+        let read = json!({ "last_message_id": other });
+        budi.post(&conversation.path("/read"), &read).await.fails(400, "VALIDATION_ERROR");
+        let opening = json!({ "recipient_id": other });
+        budi.post("/api/v1/conversations", &opening).await.fails(400, "VALIDATION_ERROR");
+    }
     budi.raw(Method::POST, &path, "application/json", "{").await.fails(400, "VALIDATION_ERROR");
     let large = text(&"x".repeat(64 * 1024));
     budi.post(&path, &large).await.fails(413, "PAYLOAD_TOO_LARGE");
