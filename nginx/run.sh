@@ -40,4 +40,5 @@ esac >"$run/servers.conf"
 nginx -t -q -c "$here/nginx.conf"
 [ "${1:-}" != check ] || exit 0
 "$here/upstreams.sh" watch &
-exec nginx -c "$here/nginx.conf" -g 'daemon off;'
+# On Kubernetes nginx would start one for each core of the node.
+exec nginx -c "$here/nginx.conf" -g "daemon off; worker_processes ${NGINX_WORKERS:-auto};"

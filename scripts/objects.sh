@@ -102,8 +102,11 @@ transfer() {
 
 store() { # DIR
     cd "$1"
-    awk 'NR == FNR { type[$2] = $1; next } { print "objects/" $3, $3, (($3 in type) ? type[$3] : "application/octet-stream") }' \
-        objects.types objects.list >"$work/all"
+    types=objects.types
+    [ -f "$types" ] || types=/dev/null
+    # An empty file has no first line to tell it by.
+    awk 'list == 0 { type[$2] = $1; next } { print "objects/" $3, $3, (($3 in type) ? type[$3] : "application/octet-stream") }' \
+        list=0 "$types" list=1 objects.list >"$work/all"
     transfer upload-file <"$work/all"
     wc -l <objects.list | tr -d ' '
 }

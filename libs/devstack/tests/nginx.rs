@@ -253,7 +253,7 @@ async fn a_part_that_a_stored_picture_does_not_have_is_416_with_the_headers_of_m
          Access-Control-Allow-Origin: *\r\nConnection: close\r\n\r\n12345",
     )
     .await;
-    let url = stack.nginx().await.join("/storage/avatars/x").unwrap();
+    let url = stack.nginx().await.join("/storage/avatars/x.png").unwrap();
     let part =
         |range: &'static str| http_client().get(url.clone()).header("origin", ORIGIN).header("range", range).send();
     let first = part("bytes=1-2").await.unwrap();
