@@ -43,7 +43,7 @@ pub enum Tailed {
     Paused,
     /// An event. Comes twice if it was published twice.
     Event(Message),
-    /// Events were missed and will not come: the stream was lost, or has dropped them already.
+    /// Events were missed and will not come: the stream was lost, has dropped them already, or they cannot be read.
     Missed,
 }
 
@@ -51,7 +51,7 @@ pub enum Tailed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     birth: DateTime<Utc>,
-    /// Sequence of the last event seen, or of the last one before the beginning.
+    /// All that matched up to this sequence has been seen, or was there before the beginning.
     last: u64,
 }
 
@@ -93,7 +93,7 @@ impl Tail {
         let stream = self.bus.jetstream().get_stream(stream_name(self.bus.namespace(), &self.publisher)).await?;
         let info = stream.cached_info();
         let (now, first) = (Place { birth: created(info), last: info.state.last_sequence }, info.state.first_sequence);
-        let from = match *place {
+        let mut from = match *place {
             None => now,
             Some(then) if then.birth == now.birth && then.last <= now.last && first <= then.last + 1 => then,
             Some(_) => {
@@ -121,7 +121,20 @@ impl Tail {
                 // What the connection had on its way may be lost with it.
                 () = self.bus.reconnected(connects) => anyhow::bail!("the connection was lost"),
                 _ = check.tick() => {
-                    ensure!(self.bus.stream_created(&self.publisher).await? == from.birth, "the stream was lost");
+                    let info = stream.get_info().await?;
+                    ensure!(created(&info) == from.birth, "the stream was lost");
+                    // The server passes over in silence what the stream drops before it was sent. Between the events that
+                    // match there are others, so that a gap says nothing; but behind the place up to which all that
+                    // matched has come, nothing may be gone.
+                    if info.state.first_sequence > from.last + 1 {
+                        handler(Tailed::Missed).await;
+                        from.last = info.state.first_sequence - 1;
+                    }
+                    let sent = consumer.get_info().await?;
+                    if sent.num_pending == 0 && sent.delivered.consumer_sequence == delivered {
+                        from.last = from.last.max(info.state.last_sequence);
+                    }
+                    *place = Some(from);
                 }
                 next = messages.next() => {
                     let message = next.context("the server ended the subscription")??;
@@ -129,10 +142,10 @@ impl Tail {
                     delivered += 1;
                     ensure!(info.consumer_sequence == delivered, "an event was lost on its way");
                     let last = info.stream_sequence;
-                    if let Some(event) = read(message) {
-                        handler(Tailed::Event(event)).await;
-                    }
-                    *place = Some(Place { last, ..from });
+                    // What cannot be read is as good as lost.
+                    handler(read(message).map_or(Tailed::Missed, Tailed::Event)).await;
+                    from.last = from.last.max(last);
+                    *place = Some(from);
                 }
             }
         }

@@ -141,3 +141,33 @@ async fn a_consumer_that_the_server_forgets_is_made_anew_without_a_gap() {
     assert_eq!(events, (2..=10).map(Said::Event).collect::<Vec<_>>());
     assert!(!heard.contains(&Said::Missed));
 }
+
+#[tokio::test]
+async fn what_the_stream_drops_before_a_slow_tail_has_it_is_told() {
+    let world = World::new().await;
+    world.relay();
+    let (said, mut heard) = mpsc::unbounded_channel();
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    let held = gate.clone();
+    let tail = Tail::new(&world.peer, "auth", "account.*");
+    tokio::spawn(tail.run(world.shutdown.child_token(), move |tailed| {
+        let (said, held) = (said.clone(), held.clone());
+        Box::pin(async move {
+            let is_event = matches!(tailed, Tailed::Event(_));
+            said.send(tailed).ok();
+            if is_event {
+                drop(held.acquire().await);
+            }
+        })
+    }));
+    assert!(matches!(in_time("it is live", heard.recv()).await, Some(Tailed::Live)));
+    // More than are on their way at once.
+    for version in 1..=400 {
+        world.change(Uuid::now_v7(), version).await;
+    }
+    eventually("all are published", || async { world.unpublished().await == 0 }).await;
+    let name = proto_events::stream_name(world.bus.namespace(), "auth");
+    world.bus.jetstream().get_stream(name).await.expect("it is there").purge().await.expect("it is emptied");
+    gate.close();
+    while !matches!(in_time("something is told", heard.recv()).await, Some(Tailed::Missed)) {}
+}

@@ -98,7 +98,7 @@ pub struct Typist {
     pub username: String,
     /// The one who may see it.
     pub other: Uuid,
-    /// He shows it, and there is no block.
+    /// He shows it, there is no block, and something was said: before that only who has opened a conversation sees it.
     pub is_shown: bool,
 }
 
@@ -115,10 +115,12 @@ pub async fn typist(
             u.username,
             p.other_id as other,
             coalesce(s.show_typing_indicator, true)
+                and c.last_sent_at is not null
                 and not exists (select from dm_blocks where blocker_id = p.user_id and blocked_id = p.other_id)
                 and not exists (select from dm_blocks where blocker_id = p.other_id and blocked_id = p.user_id)
                 as "is_shown!"
         from conversation_participants p
+        join conversations c on c.id = p.conversation_id
         join users u on u.id = p.user_id
         left join dm_settings s on s.user_id = p.user_id
         where p.conversation_id = $1 and p.user_id = $2

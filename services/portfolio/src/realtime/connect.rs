@@ -1,5 +1,7 @@
 //! The handshake: who may open a socket.
 
+use std::time::Instant;
+
 use axum::{
     extract::{RawQuery, State},
     http::{HeaderMap, header},
@@ -13,6 +15,7 @@ use url::form_urlencoded;
 use super::{
     frames::MAX_INCOMING,
     hub::{Refused, Token},
+    pace::{SharedPace, Verdict},
     socket,
 };
 use crate::AppState;
@@ -52,13 +55,19 @@ pub async fn connect(
     {
         return Err(TokenError::Revoked.into());
     }
-    app.limits.handshakes(user.id).hit(&app.db).await?;
-    let place = realtime.hub.admit().map_err(|refused| {
-        if refused == Refused::Full {
-            tracing::warn!("there is no room for one more socket");
+    let handshakes = app.limits.handshakes(user.id);
+    let place = match realtime.hub.admit() {
+        Ok(place) => place,
+        Err(refused) => {
+            if refused == Refused::Full {
+                tracing::warn!("there is no room for one more socket");
+            }
+            // What this replica cannot serve counts for nothing, and the limit is still told first.
+            handshakes.check(&app.db).await?;
+            return Err(ApiError::unavailable());
         }
-        ApiError::unavailable()
-    })?;
+    };
+    handshakes.hit(&app.db).await?;
 
     let token = Token { session: user.session, epoch: user.epoch, expires_at: user.expires_at, told: false };
     let config = WebSocketConfig::default()
@@ -67,7 +76,13 @@ pub async fn connect(
         .max_message_size(Some(MAX_INCOMING))
         .max_frame_size(Some(MAX_INCOMING));
     let realtime = realtime.clone();
-    Ok(upgrade.serve(config, move |stream| socket::serve(realtime, stream, place, user.id, token)))
+    let pace = SharedPace::default();
+    let fragments = pace.clone();
+    Ok(upgrade.serve(
+        config,
+        move || fragments.frame(Instant::now()) != Verdict::Flood,
+        move |stream| socket::serve(realtime, stream, place, user.id, token, pace),
+    ))
 }
 
 /// The token of the query. An empty one is none.

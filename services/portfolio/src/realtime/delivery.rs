@@ -86,8 +86,9 @@ async fn prepare(realtime: &Realtime, tailed: Tailed) -> Step {
         // A newer release may say more.
         Ok(None) => return nothing,
         Err(error) => {
+            // Nobody knows whom it concerned.
             tracing::error!(error = format!("{error:#}"), id = %message.id, "an event cannot be read");
-            return nothing;
+            return Step::Missed;
         }
     };
     let here = realtime.hub.listening(happened.recipients, at);

@@ -95,10 +95,10 @@ impl Socket {
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }
 
-    /// True once for each token.
-    pub fn tell_of_expiry(&self) -> bool {
+    /// True once for each token. One that has been renewed meanwhile is for the next time.
+    pub fn tell_of_expiry(&self, expires_at: DateTime<Utc>) -> bool {
         let mut token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
-        !std::mem::replace(&mut token.told, true)
+        token.expires_at == expires_at && !std::mem::replace(&mut token.told, true)
     }
 
     pub fn opened_at(&self, at: DateTime<Utc>) {
@@ -328,6 +328,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_frame_after_a_full_queue_ends_the_socket_and_no_other() {
+        assert_eq!(QUEUE, 256);
         let hub = hub(2);
         let user = Uuid::now_v7();
         let (slow, _queue) = hub.register(hub.admit().unwrap(), user, token()).unwrap();
@@ -363,6 +364,27 @@ mod tests {
         assert!(hub.register(place, Uuid::now_v7(), token()).is_none());
         assert_eq!(hub.count(), 0);
         assert!(hub.register(hub.admit().unwrap(), Uuid::now_v7(), token()).is_some());
+    }
+
+    #[test]
+    fn a_socket_that_was_let_in_before_the_replica_began_to_stop_does_not_open() {
+        let hub = hub(1);
+        let place = hub.admit().unwrap();
+        hub.drain();
+        assert!(hub.register(place, Uuid::now_v7(), token()).is_none());
+        assert_eq!(hub.count(), 0);
+    }
+
+    #[test]
+    fn a_token_is_told_to_expire_once_and_not_in_place_of_another() {
+        let hub = hub(1);
+        let (socket, _queue) = hub.register(hub.admit().unwrap(), Uuid::now_v7(), token()).unwrap();
+        let old = socket.token().expires_at;
+        let new = old + chrono::Duration::seconds(1);
+        socket.renew(Token { expires_at: new, ..token() });
+        assert!(!socket.tell_of_expiry(old), "it was renewed meanwhile");
+        assert!(socket.tell_of_expiry(new));
+        assert!(!socket.tell_of_expiry(new));
     }
 
     #[tokio::test]

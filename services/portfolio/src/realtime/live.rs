@@ -6,7 +6,7 @@ use async_nats::Subscriber;
 use futures_util::StreamExt as _;
 use grafikarsa_events::Bus;
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{
@@ -54,6 +54,13 @@ impl Live {
     /// A socket that has to end because the user has newer ones.
     pub async fn replaced(&self, user: Uuid, socket: Uuid) {
         self.tell("replaced", &Told::Replaced { user, socket }).await;
+    }
+
+    /// Waits until what was told is on its way, or cannot be soon.
+    pub async fn flush(&self) {
+        if self.bus.is_connected() && !matches!(timeout(PAUSE, self.bus.client().flush()).await, Ok(Ok(()))) {
+            tracing::debug!("what replicas were told may come late");
+        }
     }
 
     async fn tell(&self, kind: &str, told: &Told) {

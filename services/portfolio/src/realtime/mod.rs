@@ -34,8 +34,9 @@ use crate::{AppState, settings::Rules};
 
 pub use settings::RealtimeSettings;
 
-/// After SIGTERM all sockets are closed within this time: their clients are told, and answer or do not.
-const CLOSING: Duration = Duration::from_secs(12);
+/// After SIGTERM all sockets are closed within this time: their clients are told, and answer or do not. A little longer
+/// than the longest end of one.
+const CLOSING: Duration = socket::LONGEST_END.saturating_add(Duration::from_secs(2));
 
 /// Before what has panicked starts over.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -44,3 +44,18 @@ impl RealtimeSettings {
         self.lease / 6
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_documentation() {
+        let mut env = Reader::from_map(std::collections::BTreeMap::new());
+        let settings = RealtimeSettings::read(&mut env);
+        assert_eq!(
+            [settings.ping_interval, settings.silence_limit, settings.lease, settings.linger],
+            [30, 75, 90, 10].map(Duration::from_secs)
+        );
+    }
+}

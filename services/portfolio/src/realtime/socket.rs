@@ -17,14 +17,16 @@ use super::{
     Realtime,
     frames::{self, Auth, Close, Expiry, Fault, Incoming, IsOnline, Ready},
     hub::{Frame, Place, Socket, Token},
-    pace::{Pace, Verdict},
+    pace::{SharedPace, Verdict},
     typing::{self, LastTold},
 };
 
 /// How long a client may take to answer the end.
 const CLOSING: Duration = Duration::from_secs(5);
+/// How long all of an end may take: what is left to write, the reason, and the client's answer.
+pub const LONGEST_END: Duration = Duration::from_secs(10);
 /// Nothing more comes from a client that has been silent for this long after the end.
-const QUIET: Duration = Duration::from_millis(500);
+const QUIET: Duration = Duration::from_secs(1);
 
 /// How a socket ends.
 enum End {
@@ -35,22 +37,32 @@ enum End {
 }
 
 /// Serves a socket from its first frame to its last.
-pub async fn serve(realtime: Realtime, mut stream: ServerSocket, place: Place, user: Uuid, token: Token) {
+pub async fn serve(
+    realtime: Realtime,
+    mut stream: ServerSocket,
+    place: Place,
+    user: Uuid,
+    token: Token,
+    pace: SharedPace,
+) {
     let Some((socket, mut queue)) = realtime.hub.register(place, user, token) else {
         return finish(&mut stream, Close::Restart).await;
     };
     // Keeps its place until the client was told of the end.
     let _place = socket.clone();
     let registered = Registered { realtime, socket };
-    let end = talk(&registered, &mut stream, &mut queue).await;
+    let end = talk(&registered, &mut stream, &mut queue, pace).await;
     drop(registered);
     match end {
         End::Ours(reason) => {
             metrics::counter!("chat_sockets_closed_total", "code" => reason.code().to_string()).increment(1);
-            if reason.leaves_time() {
-                drop(timeout(CLOSING, flush(&mut stream, &mut queue)).await);
-            }
-            finish(&mut stream, reason).await;
+            let ending = async {
+                if reason.leaves_time() {
+                    drop(timeout(CLOSING, flush(&mut stream, &mut queue)).await);
+                }
+                finish(&mut stream, reason).await;
+            };
+            drop(timeout(LONGEST_END, ending).await);
         }
         End::Theirs => drop(timeout(CLOSING, stream.close(None)).await),
     }
@@ -69,19 +81,29 @@ impl Drop for Registered {
     }
 }
 
-async fn talk(registered: &Registered, stream: &mut ServerSocket, queue: &mut mpsc::Receiver<Frame>) -> End {
+async fn talk(
+    registered: &Registered,
+    stream: &mut ServerSocket,
+    queue: &mut mpsc::Receiver<Frame>,
+    pace: SharedPace,
+) -> End {
     let Registered { realtime, socket } = registered;
     if let ControlFlow::Break(end) = Box::pin(greet(realtime, socket, stream)).await {
         return end;
     }
-    let mut client = Client { pace: Pace::new(Instant::now()), last_told: None };
+    let mut client = Client { pace, last_told: None };
     loop {
         let step = tokio::select! {
             biased;
             reason = socket.ended() => ControlFlow::Break(End::Ours(reason)),
             message = stream.next() => {
                 realtime.hub.heard(socket);
-                client.heard(realtime, socket, message).await
+                tokio::select! {
+                    biased;
+                    // A database that keeps the client's question waiting must not keep the socket from ending.
+                    reason = socket.ended() => ControlFlow::Break(End::Ours(reason)),
+                    step = client.heard(realtime, socket, message) => step,
+                }
             }
             Some(frame) = queue.recv() => write(socket, stream, frame, queue).await,
         };
@@ -170,7 +192,7 @@ fn written(frame: Result<Utf8Bytes, serde_json::Error>) -> ControlFlow<End, Utf8
 
 /// What the server remembers of how the client behaves.
 struct Client {
-    pace: Pace,
+    pace: SharedPace,
     last_told: LastTold,
 }
 
@@ -182,7 +204,7 @@ impl Client {
         message: Option<Result<Message, Error>>,
     ) -> ControlFlow<End> {
         let message = match message {
-            Some(Ok(Message::Pong(_) | Message::Frame(_))) => return ControlFlow::Continue(()),
+            Some(Err(_)) if self.pace.is_flooded() => return ControlFlow::Break(End::Ours(Close::Flooding)),
             Some(Ok(Message::Close(_))) | None => return ControlFlow::Break(End::Theirs),
             Some(Err(error)) => return ControlFlow::Break(broken(&error)),
             Some(Ok(message)) => message,
@@ -192,7 +214,7 @@ impl Client {
             (_, Message::Binary(_)) => ControlFlow::Break(End::Ours(Close::Unsupported)),
             (Verdict::Heard, Message::Text(text)) => Box::pin(self.act(realtime, socket, frames::read(&text))).await,
             (Verdict::Dropped, Message::Text(_)) => answer(socket, Ok(Fault::TooMany.frame())),
-            // The protocol's own question, whose answer is on its way already.
+            // The protocol's own question, whose answer is on its way already, or its answer.
             _ => ControlFlow::Continue(()),
         }
     }
@@ -258,15 +280,27 @@ fn broken(error: &Error) -> End {
 async fn finish(stream: &mut ServerSocket, reason: Close) {
     let goodbye = CloseFrame { code: CloseCode::from(reason.code()), reason: Utf8Bytes::default() };
     let answered = async {
-        stream.send(Message::Close(Some(goodbye))).await?;
-        while stream.next().await.transpose()?.is_some() {}
-        Ok::<_, Error>(())
+        if stream.send(Message::Close(Some(goodbye))).await.is_err() {
+            return false;
+        }
+        while let Some(Ok(message)) = stream.next().await {
+            if message.is_close() {
+                return true;
+            }
+        }
+        // After an error of the protocol nothing is read as frames any more, neither now nor later.
+        false
     };
-    let Ok(Err(_)) = timeout(CLOSING, answered).await else { return };
-    let rest = async {
-        let mut thrown_away = [0; 1024];
-        let stream = stream.get_mut();
-        while let Ok(Ok(1..)) = timeout(QUIET, stream.read(&mut thrown_away)).await {}
-    };
-    drop(timeout(CLOSING, rest).await);
+    match timeout(CLOSING, answered).await {
+        Ok(true) => drop(timeout(CLOSING, stream.close(None)).await),
+        Ok(false) => {
+            let rest = async {
+                let mut thrown_away = [0; 1024];
+                let stream = stream.get_mut();
+                while let Ok(Ok(1..)) = timeout(QUIET, stream.read(&mut thrown_away)).await {}
+            };
+            drop(timeout(CLOSING, rest).await);
+        }
+        Err(_) => {}
+    }
 }

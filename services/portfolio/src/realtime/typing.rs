@@ -60,10 +60,11 @@ pub async fn tell(db: &PgPool, live: &Live, user: Uuid, typing: &Typing, last: &
     match people::typist(db, conversation_id, user).await {
         Ok(None) => Err(Fault::NotParticipant),
         Ok(Some(typist)) => {
-            if is_typing {
-                *last = Some((conversation_id, now));
-            }
             if typist.is_shown {
+                // What nobody was told is asked again: a setting or a block may be gone the next moment.
+                if is_typing {
+                    *last = Some((conversation_id, now));
+                }
                 let typing = IsTyping { conversation_id, user_id: user, username: typist.username, is_typing };
                 live.typing(typist.other, typing).await;
             }

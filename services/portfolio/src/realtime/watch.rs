@@ -35,7 +35,7 @@ fn round(realtime: &Realtime, now: DateTime<Utc>) {
         let standing = realtime.verifier.standing(socket.user, token.session, token.epoch);
         match decide(token, standing, now) {
             Some(Decision::Close(reason)) => socket.close(reason),
-            Some(Decision::Tell) if socket.tell_of_expiry() => {
+            Some(Decision::Tell) if socket.tell_of_expiry(token.expires_at) => {
                 match frames::write("auth.expiring", &Expiry { expires_at: token.expires_at }) {
                     Ok(text) => socket.send(Frame::Text(text)),
                     Err(error) => tracing::error!(%error, "a frame cannot be written"),

@@ -11,7 +11,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 use tokio::{
-    sync::mpsc,
+    sync::{Notify, mpsc},
     time::{MissedTickBehavior, interval, sleep},
 };
 use tokio_util::sync::CancellationToken;
@@ -44,6 +44,8 @@ pub struct Presence {
     settings: RealtimeSettings,
     live: Live,
     closed: mpsc::UnboundedSender<Closed>,
+    /// Sockets were brought back, and partners have to be told.
+    unannounced: Notify,
 }
 
 /// A socket that is gone.
@@ -67,26 +69,33 @@ impl Presence {
     pub fn new(db: PgPool, settings: RealtimeSettings, live: Live) -> (Self, Recorder) {
         // Bounded by the sockets that were open.
         let (closed, queue) = mpsc::unbounded_channel();
-        (Self { db, replica: Uuid::now_v7(), settings, live, closed }, Recorder(queue))
+        let unannounced = Notify::new();
+        (Self { db, replica: Uuid::now_v7(), settings, live, closed, unannounced }, Recorder(queue))
     }
 
     /// Writes the socket down, tells partners if it is the first, and ends the user's oldest ones beyond ten.
     pub async fn open(&self, hub: &Hub, socket: &Socket) -> Result<Opened, sqlx::Error> {
-        let registered = match registry::open(&self.db, self.replica, socket.id, socket.user).await {
+        match self.write_down(socket).await {
             // Others have taken this replica for dead.
             Err(error) if registry::is_unknown_replica(&error) => {
                 self.renew(hub).await?;
-                registry::open(&self.db, self.replica, socket.id, socket.user).await?
+                self.unannounced.notify_one();
+                self.write_down(socket).await
             }
-            registered => registered?,
-        };
+            opened => opened,
+        }
+    }
+
+    async fn write_down(&self, socket: &Socket) -> Result<Opened, sqlx::Error> {
+        let mut tx = self.db.begin().await?;
+        let registered = registry::open(&mut tx, self.replica, socket.id, socket.user).await?;
+        // Nothing may fail between the note that partners were told and telling them.
+        let partners = people::partners(&mut *tx, socket.user).await?;
+        let online = online(&mut tx, &partners).await?;
+        tx.commit().await?;
         for replaced in registered.replaced {
             self.live.replaced(socket.user, replaced).await;
         }
-        let mut connection = self.db.acquire().await?;
-        let partners = people::partners(&mut *connection, socket.user).await?;
-        let online = online(&mut connection, &partners).await?;
-        drop(connection);
         if registered.first {
             self.live.presence(IsOnline { user_id: socket.user, is_online: true }, partners).await;
         }
@@ -95,7 +104,11 @@ impl Presence {
 
     /// Notes that a socket is gone, without waiting for anything.
     pub fn close(&self, socket: &Socket) {
-        if self.closed.send(Closed { socket: socket.id, user: socket.user }).is_err() {
+        self.note(Closed { socket: socket.id, user: socket.user });
+    }
+
+    fn note(&self, closed: Closed) {
+        if self.closed.send(closed).is_err() {
             tracing::debug!("the books are closed already: the socket goes with its replica");
         }
     }
@@ -131,7 +144,10 @@ impl Presence {
         let mut rounds = interval(self.settings.renewal());
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            rounds.tick().await;
+            tokio::select! {
+                _ = rounds.tick() => {}
+                () = self.unannounced.notified() => {}
+            }
             if let Err(error) = self.round(hub).await {
                 tracing::warn!(%error, "the lease was not renewed");
             }
@@ -140,6 +156,9 @@ impl Presence {
 
     async fn round(&self, hub: &Hub) -> Result<(), sqlx::Error> {
         self.renew(hub).await?;
+        for user in registry::unannounced(&self.db, self.replica).await? {
+            self.settle(user, false).await;
+        }
         // Told before, over a bus that promises nothing.
         for (socket, user) in registry::replaced(&self.db, self.replica).await? {
             for open in hub.of(user).iter().filter(|open| open.id == socket) {
@@ -158,8 +177,11 @@ impl Presence {
         registry::enter(&self.db, self.replica, self.settings.lease).await?;
         let mut sockets = Vec::new();
         hub.for_each(|socket| sockets.push((socket.id, socket.user)));
-        for user in registry::reopen(&self.db, self.replica, &sockets).await? {
-            self.announce(user, true).await?;
+        registry::reopen(&self.db, self.replica, &sockets).await?;
+        // Whoever has gone meanwhile may have been taken off the books before he was brought back.
+        let gone = |(socket, user): &(Uuid, Uuid)| !hub.of(*user).iter().any(|open| open.id == *socket);
+        for (socket, user) in sockets.into_iter().filter(gone) {
+            self.note(Closed { socket, user });
         }
         Ok(())
     }
@@ -170,24 +192,33 @@ impl Presence {
         rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             rounds.tick().await;
-            let told = async {
-                for user in registry::gone(&self.db, self.settings.linger).await? {
-                    self.announce(user, false).await?;
+            match registry::gone(&self.db, self.settings.linger).await {
+                Ok(gone) => {
+                    for user in gone {
+                        self.settle(user, true).await;
+                    }
                 }
-                Ok::<_, sqlx::Error>(())
-            };
-            if let Err(error) = told.await {
-                tracing::warn!(%error, "it is not known who has gone offline");
+                Err(error) => tracing::warn!(%error, "it is not known who has gone offline"),
             }
         }
     }
 
-    async fn announce(&self, user_id: Uuid, is_online: bool) -> Result<(), sqlx::Error> {
-        let mut connection = self.db.acquire().await?;
-        let partners = people::partners(&mut *connection, user_id).await?;
-        drop(connection);
-        self.live.presence(IsOnline { user_id, is_online }, partners).await;
-        Ok(())
+    /// Tells the partners of a user, if what they were told, that he is `shown` as online or not, does not hold any more.
+    /// What fails is left for the next round and stops nobody else's.
+    async fn settle(&self, user_id: Uuid, shown: bool) {
+        let told = async {
+            let mut tx = self.db.begin().await?;
+            if let Some(is_online) = registry::settle(&mut tx, user_id, shown, self.settings.linger).await? {
+                let partners = people::partners(&mut *tx, user_id).await?;
+                // Under the lock of his row: whoever opens or closes a socket of his speaks afterwards.
+                self.live.presence(IsOnline { user_id, is_online }, partners).await;
+                self.live.flush().await;
+            }
+            tx.commit().await
+        };
+        if let Err(error) = told.await {
+            tracing::warn!(%error, "partners are told later who came or went");
+        }
     }
 }
 
@@ -209,10 +240,10 @@ impl Recorder {
             for batch in waiting.chunks(BATCH) {
                 while let Err(error) = registry::close(&db, batch).await {
                     tracing::warn!(%error, "closed sockets are not written down yet");
-                    if last {
+                    // What is not written down goes with the replica.
+                    if last || empty.run_until_cancelled(sleep(PAUSE)).await.is_none() {
                         return;
                     }
-                    sleep(PAUSE).await;
                 }
             }
             waiting.clear();

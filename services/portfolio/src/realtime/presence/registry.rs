@@ -77,8 +77,8 @@ pub struct Registered {
     pub replaced: Vec<Uuid>,
 }
 
-pub async fn open(db: &PgPool, replica: Uuid, socket: Uuid, user: Uuid) -> Result<Registered, sqlx::Error> {
-    let mut tx = db.begin().await?;
+/// Writes a socket down, within a transaction that ends when everything is known that partners have to be told.
+pub async fn open(tx: &mut PgConnection, replica: Uuid, socket: Uuid, user: Uuid) -> Result<Registered, sqlx::Error> {
     // Locks the row, made anew if need be, and says how it was: sockets of one user open one after the other.
     let shown = sqlx::query_scalar!(
         "
@@ -98,6 +98,7 @@ pub async fn open(db: &PgPool, replica: Uuid, socket: Uuid, user: Uuid) -> Resul
         "
         insert into chat_sockets (id, replica_id, user_id, opened_at)
         values ($1, $2, $3, clock_timestamp())
+        on conflict (id) do update set opened_at = excluded.opened_at -- brought back with its replica meanwhile
         returning opened_at
         ",
         socket,
@@ -120,7 +121,6 @@ pub async fn open(db: &PgPool, replica: Uuid, socket: Uuid, user: Uuid) -> Resul
     )
     .fetch_all(&mut *tx)
     .await?;
-    tx.commit().await?;
     Ok(Registered { opened_at, first: !shown, replaced })
 }
 
@@ -147,8 +147,8 @@ pub async fn replaced(db: &PgPool, replica: Uuid) -> Result<Vec<(Uuid, Uuid)>, s
     Ok(sockets.fetch_all(db).await?.into_iter().map(|row| (row.id, row.user_id)).collect())
 }
 
-/// Brings sockets back that others have taken down with this replica. Returns the users whose partners do not know.
-pub async fn reopen(db: &PgPool, replica: Uuid, sockets: &[(Uuid, Uuid)]) -> Result<Vec<Uuid>, sqlx::Error> {
+/// Brings sockets back that others have taken down with this replica.
+pub async fn reopen(db: &PgPool, replica: Uuid, sockets: &[(Uuid, Uuid)]) -> Result<(), sqlx::Error> {
     let (ids, users): (Vec<Uuid>, Vec<Uuid>) = sockets.iter().copied().unzip();
     let mut tx = db.begin().await?;
     lock(&mut tx, &users).await?;
@@ -165,20 +165,27 @@ pub async fn reopen(db: &PgPool, replica: Uuid, sockets: &[(Uuid, Uuid)]) -> Res
     )
     .execute(&mut *tx)
     .await?;
-    let unknown = sqlx::query_scalar!(
-        "update chat_presence set shown = true, closed_at = null where user_id = any($1) and not shown returning user_id",
-        &users,
-    )
-    .fetch_all(&mut *tx)
-    .await?;
     sqlx::query!(
         "update chat_presence set closed_at = null where user_id = any($1) and closed_at is not null",
         &users,
     )
     .execute(&mut *tx)
     .await?;
-    tx.commit().await?;
-    Ok(unknown)
+    tx.commit().await
+}
+
+/// Users with a socket on this replica of whom partners do not know: it was brought back.
+pub async fn unannounced(db: &PgPool, replica: Uuid) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "
+        select p.user_id
+        from chat_presence p
+        where not p.shown and exists (select from chat_sockets where user_id = p.user_id and replica_id = $1)
+        ",
+        replica,
+    )
+    .fetch_all(db)
+    .await
 }
 
 /// Takes sockets down. For users who have no other one, the time until they are offline begins.
@@ -213,26 +220,65 @@ async fn lock(connection: &mut PgConnection, users: &[Uuid]) -> Result<(), sqlx:
     Ok(())
 }
 
-/// Users who have closed their last socket long enough ago: each is returned once, on one replica.
+/// Users who have closed their last socket long enough ago.
 pub async fn gone(db: &PgPool, linger: Duration) -> Result<Vec<Uuid>, sqlx::Error> {
     sqlx::query_scalar!(
         "
-        update chat_presence
-        set shown = false, closed_at = null
-        where user_id in (
-            select user_id
-            from chat_presence
-            where shown and closed_at <= now() - make_interval(secs => $1)
-            order by user_id
-            limit 500
-            for update skip locked
-        )
-        returning user_id
+        select user_id
+        from chat_presence
+        where shown and closed_at <= now() - make_interval(secs => $1)
+        order by closed_at
+        limit 500
         ",
         linger.as_secs_f64(),
     )
     .fetch_all(db)
     .await
+}
+
+/// Looks whether what partners were told of a user still holds, and notes what does. Returns it when they have to be told:
+/// within the transaction, so that whoever opens a socket of his waits until they are. `None` also while others see to him,
+/// or when he was shown as online and has not closed his last socket `linger` ago.
+pub async fn settle(
+    tx: &mut PgConnection,
+    user: Uuid,
+    shown: bool,
+    linger: Duration,
+) -> Result<Option<bool>, sqlx::Error> {
+    let locked = sqlx::query_scalar!(
+        "
+        select user_id
+        from chat_presence
+        where user_id = $1 and shown = $2 and (not shown or closed_at <= now() - make_interval(secs => $3))
+        for update skip locked
+        ",
+        user,
+        shown,
+        linger.as_secs_f64(),
+    )
+    .fetch_optional(&mut *tx)
+    .await?;
+    if locked.is_none() {
+        return Ok(None);
+    }
+    // A statement of its own sees what others have committed before the lock.
+    let is_online = sqlx::query_scalar!(
+        "
+        update chat_presence p
+        set closed_at = null, shown = exists (
+            select
+            from chat_sockets s
+            join chat_replicas r on r.id = s.replica_id
+            where s.user_id = p.user_id and r.lease_until > now()
+        )
+        where p.user_id = $1
+        returning shown
+        ",
+        user,
+    )
+    .fetch_one(tx)
+    .await?;
+    Ok((is_online != shown).then_some(is_online))
 }
 
 /// Takes down replicas whose lease has run out, and notes who is left without a socket. One replica at a time.

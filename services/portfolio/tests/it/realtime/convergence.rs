@@ -123,7 +123,7 @@ async fn connected(user: &User, url: &Url, memory: &Memory) -> Option<()> {
     let url_of = url.clone();
     let opened = tokio::spawn(async move { shake(&url_of, "", &[("authorization", &bearer)]).await.ok() });
     let mut client = opened.await.ok()??;
-    while client.next().await.ok()?["type"] != "ready" {}
+    assert_eq!(client.next().await.ok()?["type"], "ready", "nothing comes before it");
     // What comes meanwhile waits in the connection, and is applied to what was read.
     catch_up(user, url, memory).await?;
     loop {

@@ -206,3 +206,31 @@ async fn a_stopping_replica_says_so_before_anything_else_and_lets_nobody_in() {
     eventually("its books are closed", async || two.app.count(left).await == 1).await;
     assert_eq!(two.app.count("select count(*) from chat_replicas").await, 1);
 }
+
+#[tokio::test]
+async fn a_token_of_a_session_that_has_ended_renews_nothing() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let ended = app.again(&siti).await;
+    auth(&app, Method::POST, "/api/v1/auth/logout", &ended.token, "", &json!({})).await;
+    eventually("the end of the session is known", async || {
+        app.get_with_token("/api/v1/me", &ended.token).await.status == 401
+    })
+    .await;
+    let mut client = siti.socket(&app.portfolio).await;
+    client.say(&json!({ "type": "auth", "payload": { "token": ended.token } })).await;
+    client.closes_with(4401).await;
+}
+
+#[tokio::test]
+async fn every_token_of_a_socket_is_told_to_expire() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let mut client = siti.with_token(minted(&app, &siti, 30, 0)).socket(&app.portfolio).await;
+    let first = client.expect("auth.expiring").await;
+    client.say(&json!({ "type": "auth", "payload": { "token": minted(&app, &siti, 40, 0) } })).await;
+    let renewed = client.expect("auth.ok").await;
+    let second = client.expect("auth.expiring").await;
+    assert_eq!(second, renewed);
+    assert_ne!(second, first);
+}

@@ -191,3 +191,44 @@ async fn the_token_of_the_query_is_in_no_log() {
     }
     assert!(app.stack.log("portfolio").contains("/api/v1/ws/chat"), "the request itself is logged");
 }
+
+#[tokio::test]
+async fn a_503_counts_for_nothing_and_comes_after_401_and_429() {
+    let app = TestApp::with(&[("WS_MAX_SOCKETS", "1"), ("LIMIT_HANDSHAKES", "2/600")]).await;
+    let (siti, budi) = (app.student("siti").await, app.student("budi").await);
+    let (url, header) = (app.portfolio.public_url(), bearer(&siti.token));
+    let shaken = async || shake(&url, "", &[("authorization", &header)]).await;
+    let only = budi.socket(&app.portfolio).await;
+    for _ in 0..3 {
+        shaken().await.err().unwrap().is(503, "SERVICE_UNAVAILABLE");
+    }
+    only.close().await;
+    for _ in 0..2 {
+        let mut open = None;
+        eventually("there is room", async || {
+            open = shaken().await.ok();
+            open.is_some()
+        })
+        .await;
+        open.unwrap().close().await;
+    }
+    let mut only = None;
+    eventually("there is room", async || {
+        only = shake(&url, "", &[("authorization", &bearer(&budi.token))]).await.ok();
+        only.is_some()
+    })
+    .await;
+    shaken().await.err().unwrap().is(429, "TOO_MANY_REQUESTS");
+    app.deactivate(&siti).await;
+    shaken().await.err().unwrap().is(401, "TOKEN_REVOKED");
+}
+
+#[test]
+fn nginx_waits_longer_than_a_silent_socket_may_live() {
+    let routes = include_str!("../../../../../nginx/routes.conf");
+    let (_, location) = routes.split_once("location = /api/v1/ws/chat {").unwrap();
+    let (location, _) = location.split_once('}').unwrap();
+    let (_, seconds) = location.split_once("proxy_read_timeout ").unwrap();
+    let seconds: u32 = seconds.split_once("s;").unwrap().0.parse().unwrap();
+    assert!(seconds > 75, "{seconds}");
+}

@@ -122,3 +122,17 @@ async fn closing_one_socket_leaves_the_others_of_the_user_alone() {
     let message = write(&pair.siti, pair.conversation, "Satu").await;
     assert_eq!(staying.expect("message.new").await["message"]["id"], json!(message));
 }
+
+#[tokio::test]
+async fn a_client_that_answers_no_ping_but_says_something_stays() {
+    let app = TestApp::with(&[("WS_PING_INTERVAL", "1s"), ("WS_SILENCE_LIMIT", "4s")]).await;
+    let siti = app.student("siti").await;
+    let mut talking = siti.socket(&app.portfolio).await;
+    // The library answers the server's questions only while somebody reads.
+    for _ in 0..16 {
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        talking.say(&json!({ "type": "later" })).await;
+    }
+    talking.ping().await;
+    talking.expect("pong").await;
+}

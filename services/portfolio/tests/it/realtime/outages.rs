@@ -157,3 +157,20 @@ async fn what_concerns_nobody_here_costs_no_query_and_holds_nobody_up() {
     listening.expect("read.receipt").await;
     sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
 }
+
+#[tokio::test]
+async fn an_event_that_nobody_can_read_ends_the_sockets_so_that_clients_catch_up() {
+    let app = TestApp::spawn().await;
+    let pair = Pair::of(&app).await;
+    let mut listening = pair.budi.socket(&app.portfolio).await;
+    let event = ChatMessageSent {
+        conversation_id: pair.conversation.to_string(),
+        message_id: "x".to_owned(),
+        recipients: vec![pair.budi.id.to_string()],
+    };
+    let mut tx = app.pool.begin().await.unwrap();
+    outbox::append(&mut tx, &event, pair.conversation, 0).await.unwrap();
+    tx.commit().await.unwrap();
+    listening.closes_with(1012).await;
+    pair.budi.socket(&app.portfolio).await;
+}

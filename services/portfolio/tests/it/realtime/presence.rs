@@ -3,6 +3,7 @@
 use futures_util::future::join_all;
 use grafikarsa_devstack::testing::Running;
 use serde_json::{Value, json};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
@@ -129,6 +130,9 @@ async fn many_sockets_that_open_and_close_at_once_are_one_person_who_comes_and_g
 async fn a_block_hides_both_from_each_other_at_once_and_for_as_long_as_it_stands() {
     let two = Two::with(&[QUICK]).await;
     let pair = Pair::of(&two.app).await;
+    let wati = two.app.student("wati").await;
+    talk(&wati, &pair.siti).await;
+    talk(&wati, &pair.budi).await;
     let mut siti = pair.siti.socket(&two.app.portfolio).await;
     let mut budi = pair.budi.socket(&two.second).await;
     siti.expect_with("presence", |presence| presence["is_online"] == true).await;
@@ -140,9 +144,12 @@ async fn a_block_hides_both_from_each_other_at_once_and_for_as_long_as_it_stands
     eventually("budi is offline", async || two.app.count("select count(*) from chat_presence where shown").await == 1)
         .await;
     let mut budi = pair.budi.socket(&two.app.portfolio).await;
+    // What is told of somebody else comes after what would have been told of the two.
+    let _wati = wati.socket(&two.second).await;
     for client in [&mut siti, &mut budi] {
         client.seen.clear();
-        assert_eq!(client.heard("presence").await, Vec::<Value>::new());
+        client.expect_with("presence", |heard| *heard == presence(&wati, true)).await;
+        assert_eq!(said(client), Vec::<Value>::new());
     }
 }
 
@@ -176,7 +183,8 @@ async fn people_on_a_killed_replica_go_offline_by_themselves() {
     assert_eq!(watching.expect("presence").await, presence(&pair.siti, false));
     assert!(!is_online(&pair.budi, pair.conversation).await);
     eventually("its rows are gone", async || two.app.count("select count(*) from chat_replicas").await == 1).await;
-    assert_eq!(two.app.count("select count(*) from chat_presence where shown").await, 2);
+    eventually("two are left", async || two.app.count("select count(*) from chat_presence where shown").await == 2)
+        .await;
     // And comes back when somebody else opens a socket for her.
     let _again = pair.siti.socket(&two.app.portfolio).await;
     assert_eq!(watching.expect("presence").await, presence(&pair.siti, true));
@@ -224,4 +232,95 @@ async fn who_is_deactivated_goes_offline() {
     siti.closes_with(4403).await;
     assert_eq!(watching.expect("presence").await, presence(&pair.siti, false));
     assert!(!is_online(&pair.budi, pair.conversation).await);
+}
+
+/// Keeps everybody from asking who has blocked whom, which every list of partners does.
+async fn lock_blocks(app: &TestApp) -> PgConnection {
+    let mut lock = app.stack.superuser().await;
+    let locked = sqlx::raw_sql("begin; lock table portfolio.dm_blocks in access exclusive mode");
+    locked.execute(&mut lock).await.unwrap();
+    lock
+}
+
+#[tokio::test]
+async fn a_first_socket_that_fails_leaves_the_next_one_the_first() {
+    let app = TestApp::spawn().await;
+    let pair = Pair::of(&app).await;
+    let mut watching = pair.budi.socket(&app.portfolio).await;
+    let mut lock = lock_blocks(&app).await;
+    pair.siti.opening(&app.portfolio.public_url()).await.closes_with(1011).await;
+    sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+    assert_eq!(app.count("select count(*) from chat_presence where shown").await, 1, "nobody was told");
+    let _siti = pair.siti.socket(&app.portfolio).await;
+    assert_eq!(watching.expect("presence").await, presence(&pair.siti, true));
+}
+
+#[tokio::test]
+async fn everybody_who_left_while_the_database_was_in_trouble_is_told_later() {
+    let app = TestApp::with(&[QUICK]).await;
+    let pair = Pair::of(&app).await;
+    let wati = app.student("wati").await;
+    talk(&wati, &pair.budi).await;
+    let mut watching = pair.budi.socket(&app.portfolio).await;
+    let leaving = [pair.siti.socket(&app.portfolio).await, wati.socket(&app.portfolio).await];
+    for _ in &leaving {
+        watching.expect("presence").await;
+    }
+    let mut lock = lock_blocks(&app).await;
+    join_all(leaving.into_iter().map(Client::close)).await;
+    eventually("both could not be told", async || app.stack.log("portfolio").matches("told later").count() >= 2).await;
+    sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+    let mut heard = [watching.expect("presence").await, watching.expect("presence").await];
+    heard.sort_by_key(|payload| payload["user_id"].as_str().unwrap().to_owned());
+    let mut expected = [presence(&pair.siti, false), presence(&wati, false)];
+    expected.sort_by_key(|payload| payload["user_id"].as_str().unwrap().to_owned());
+    assert_eq!(heard, expected);
+}
+
+#[tokio::test]
+async fn who_comes_back_while_his_end_is_told_is_online_afterwards() {
+    let app = TestApp::with(&[QUICK]).await;
+    let pair = Pair::of(&app).await;
+    let mut watching = pair.budi.socket(&app.portfolio).await;
+    let siti = pair.siti.socket(&app.portfolio).await;
+    assert_eq!(watching.expect("presence").await, presence(&pair.siti, true));
+    let mut lock = lock_blocks(&app).await;
+    siti.close().await;
+    app.somebody_waits_for_a_lock().await;
+    let mut again = pair.siti.opening(&app.portfolio.public_url()).await;
+    eventually("both wait", async || {
+        app.count(
+            "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()",
+        )
+        .await
+            != 1
+    })
+    .await;
+    sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+    // On a slow machine it may have waited for too long; what was told is in order all the same.
+    if again.next().await.is_ok() {
+        again.close().await;
+    }
+    let gone = "select count(*) from chat_presence where shown";
+    eventually("she is gone", async || app.count(gone).await == 1).await;
+    let wati = app.student("wati").await;
+    talk(&wati, &pair.budi).await;
+    let _wati = wati.socket(&app.portfolio).await;
+    watching.expect_with("presence", |heard| *heard == presence(&wati, true)).await;
+    let heard: Vec<bool> = said(&watching).iter().map(|presence| presence["is_online"] == true).collect();
+    assert!(heard.windows(2).all(|two| two[0] != two[1]), "{heard:?}");
+    assert_eq!((heard.first(), heard.last()), (Some(&false), Some(&false)), "{heard:?}");
+}
+
+#[tokio::test]
+async fn a_socket_that_finds_its_replica_taken_for_dead_opens_and_brings_the_others_back() {
+    let app = TestApp::with(&[("PRESENCE_LEASE", "1h")]).await;
+    let pair = Pair::of(&app).await;
+    let mut watching = pair.budi.socket(&app.portfolio).await;
+    app.sql("delete from chat_replicas").await;
+    assert_eq!(app.count("select count(*) from chat_sockets").await, 0);
+    let _siti = pair.siti.socket(&app.portfolio).await;
+    assert_eq!(watching.expect("presence").await, presence(&pair.siti, true));
+    assert_eq!(app.count("select count(*) from chat_sockets").await, 2);
+    assert!(is_online(&pair.siti, pair.conversation).await);
 }

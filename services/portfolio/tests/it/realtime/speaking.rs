@@ -152,3 +152,81 @@ async fn frames_beyond_twenty_in_ten_seconds_are_dropped_with_an_error_and_a_flo
     client.ping().await;
     client.closes_with(4429).await;
 }
+
+#[tokio::test]
+async fn ready_comes_before_what_happens_while_the_socket_opens() {
+    let app = TestApp::spawn().await;
+    let pair = Pair::of(&app).await;
+    let mut typist = pair.siti.socket(&app.portfolio).await;
+    let mut open = pair.budi.socket(&app.portfolio).await;
+    // Whoever opens a socket waits for two seconds at most: a slow machine may need another try.
+    for attempt in 1.. {
+        let mut lock = app.stack.superuser().await;
+        let row = format!("begin; select from portfolio.chat_presence where user_id = '{}' for update", pair.budi.id);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(row)).execute(&mut lock).await.unwrap();
+        let mut opening = pair.budi.opening(&app.portfolio.public_url()).await;
+        app.somebody_waits_for_a_lock().await;
+        let message = pair.write(&format!("Sedang membuka {attempt}")).await;
+        let payload = json!({ "conversation_id": pair.conversation, "is_typing": false });
+        typist.say(&json!({ "type": "typing", "payload": payload })).await;
+        open.expect_with("message.new", |heard| heard["message"]["id"] == json!(message)).await;
+        open.expect("typing").await;
+        sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+        match opening.next().await {
+            Err(Some(1011)) if attempt < 5 => continue,
+            first => assert_eq!(first.unwrap()["type"], "ready"),
+        }
+        opening.expect_with("message.new", |heard| heard["message"]["id"] == json!(message)).await;
+        opening.seen.clear();
+        break;
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_still_sending_what_ends_its_socket_is_told_why() {
+    use tokio::io::AsyncWriteExt as _;
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let nginx = app.stack.nginx().await;
+    let oversized = [&[0x81, 0xff][..], &100_000_u64.to_be_bytes(), &[0; 4], &[b'x'; 2000]].concat();
+    let reserved = [&[0xf1, 0xfe][..], &5000_u16.to_be_bytes(), &[0; 4], &[b'x'; 2000]].concat();
+    for base in [&app.portfolio.public_url(), &nginx] {
+        for (beginning, code) in [(&oversized, 1009), (&reserved, 1002)] {
+            let mut client = siti.socket_at(base).await;
+            let connection = client.stream.get_mut();
+            connection.write_all(beginning).await.unwrap();
+            for _ in 0..3 {
+                // The time is what is tested: the server has answered, and the client goes on.
+                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                connection.write_all(&[b'x'; 1000]).await.expect("the connection is still there");
+            }
+            client.closes_with(code).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn frames_that_are_no_messages_are_a_flood_like_any_others() {
+    use futures_util::SinkExt as _;
+    use tokio_tungstenite::tungstenite::protocol::frame::{
+        Frame,
+        coding::{Data, OpCode},
+    };
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let fragment = |kind| Message::Frame(Frame::message("", OpCode::Data(kind), false));
+    for kind in ["pong", "ping", "fragment"] {
+        let mut client = siti.socket(&app.portfolio).await;
+        for number in 0..101 {
+            let message = match (kind, number) {
+                ("pong", _) => Message::Pong("x".into()),
+                ("ping", _) => Message::Ping("x".into()),
+                (_, 0) => fragment(Data::Text),
+                _ => fragment(Data::Continue),
+            };
+            client.stream.feed(message).await.unwrap();
+        }
+        client.stream.flush().await.unwrap();
+        assert_eq!(client.closed().await, Some(4429), "{kind}");
+    }
+}

@@ -106,3 +106,39 @@ async fn that_somebody_types_is_told_once_in_two_seconds_also_from_two_devices()
     types(&mut typists[0], pair.conversation, true).await;
     assert_eq!(listening.expect("typing").await["is_typing"], true);
 }
+
+#[tokio::test]
+async fn what_nobody_was_told_does_not_hold_up_what_follows() {
+    let two = Two::spawn().await;
+    let pair = Pair::of(&two.app).await;
+    let mut typist = pair.siti.socket(&two.second).await;
+    let mut listening = pair.budi.socket(&two.app.portfolio).await;
+    let settings = |shown: bool| json!({ "show_typing_indicator": shown });
+    // On the one replica, and so on the other at once.
+    pair.siti.patch("/api/v1/dm/settings", &settings(false)).await.data(200);
+    types(&mut typist, pair.conversation, true).await;
+    assert_eq!(typist.heard("error").await, Vec::<Value>::new());
+    pair.siti.patch("/api/v1/dm/settings", &settings(true)).await.data(200);
+    types(&mut typist, pair.conversation, true).await;
+    types(&mut typist, pair.conversation, false).await;
+    assert_eq!(listening.expect("typing").await["is_typing"], true);
+    assert_eq!(listening.expect("typing").await["is_typing"], false);
+}
+
+#[tokio::test]
+async fn nobody_is_told_in_a_conversation_in_which_nothing_was_ever_said() {
+    let two = Two::spawn().await;
+    let (siti, budi) = (two.app.student("siti").await, two.app.student("budi").await);
+    budi.patch("/api/v1/dm/settings", &json!({ "dm_privacy": "open" })).await.data(200);
+    let data = siti.post("/api/v1/conversations", &json!({ "recipient_id": budi.id })).await.data(201);
+    let conversation: Uuid = data["conversation"]["id"].as_str().unwrap().parse().unwrap();
+    let mut typist = siti.socket(&two.app.portfolio).await;
+    let mut listening = budi.socket(&two.second).await;
+    types(&mut typist, conversation, true).await;
+    assert_eq!(typist.heard("error").await, Vec::<Value>::new());
+    super::client::write(&siti, conversation, "Salam kenal").await;
+    listening.expect("message.new").await;
+    types(&mut typist, conversation, false).await;
+    assert_eq!(listening.expect("typing").await["is_typing"], false);
+    assert!(!listening.seen.iter().any(|frame| frame["type"] == "typing"), "{:?}", listening.seen);
+}
