@@ -281,3 +281,35 @@ async fn every_error_of_the_three_writes_says_its_message_at_the_top_as_well() {
         assert!(!message.is_empty() && answer.body["error"]["message"] == message, "{}", answer.body);
     }
 }
+
+#[tokio::test]
+async fn the_place_of_a_deleted_last_metric_is_given_again() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    metric(admin, "Satu").await;
+    let last = metric(admin, "Dua").await;
+    admin.delete(&at(&last)).await.data(200);
+    assert_eq!(metric(admin, "Tiga").await["urutan"], 2);
+    assert_eq!(listed(admin).await, places(&[("Satu", 1), ("Tiga", 2)]));
+}
+
+#[tokio::test]
+async fn a_metric_is_looked_for_before_the_body_is_read() {
+    let app = TestApp::spawn().await;
+    let nowhere = format!("{METRICS}/{}", Uuid::nil());
+    app.admin().raw(Method::PATCH, &nowhere, "application/json", "{").await.fails(404, "NOT_FOUND");
+    let there = at(&metric(app.admin(), "Satu").await);
+    app.admin().raw(Method::PATCH, &there, "application/json", "{").await.fails(400, "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn metrics_of_one_place_and_moment_stand_in_the_order_of_ids() {
+    let app = TestApp::spawn().await;
+    app.sql(
+        "insert into assessment_metrics (id, nama, urutan, created_at)
+         select gen_random_uuid(), 'Metrik ' || n, 1, '2026-01-01' from generate_series(1, 12) n",
+    )
+    .await;
+    let ids = app.admin().get(METRICS).await.column("id");
+    assert!(ids.len() == 12 && ids.is_sorted(), "{ids:?}");
+}

@@ -517,7 +517,7 @@ async fn the_list_costs_the_same_statements_however_long_it_is() {
 }
 
 #[tokio::test]
-async fn each_of_the_lists_walks_along_an_index_of_its_own() {
+async fn the_lists_walk_along_indexes_of_their_own() {
     let app = TestApp::spawn().await;
     let siti = app.student("siti").await;
     // Without the triggers, which count each row.
@@ -533,20 +533,72 @@ async fn each_of_the_lists_walks_along_an_index_of_its_own() {
     .await
     .unwrap();
     app.sql("analyze portfolios").await;
-    for (filter, index) in [
-        ("", "portfolios_assessable_idx"),
-        ("and not p.is_assessed", "portfolios_assessed_idx"),
-        ("and p.is_assessed", "portfolios_assessed_idx"),
-    ] {
-        let query = format!(
-            "explain select p.id
-             from portfolios p
-             where p.status = 'published' and p.deleted_at is null and not p.owner_deleted {filter}
-             order by p.published_at desc, p.id
-             limit 20"
-        );
-        let plan: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(query)).fetch_all(&app.pool).await.unwrap();
-        let plan = plan.join("\n");
-        assert!(plan.contains(index) && !plan.contains("Sort"), "{plan}");
+    for (filter, index) in [("all", "portfolios_assessable_idx"), ("assessed", "portfolios_assessed_idx")] {
+        app.admin().get(&format!("{LIST}?filter={filter}")).await.data(200);
+        app.has_used(index).await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_assess_never_sees_what_others_think_of_his_own_work() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let (guru, wali) = (app.holder("guru", &["assessments"]).await, app.holder("wali", &["assessments"]).await);
+    let ids = metrics(&app, &["Satu"]).await;
+    for owner in [&guru, admin] {
+        let own = owner.published("Milik", admin).await;
+        let draft = owner.draft("Draf").await;
+        wali.post(&at(&own), &scores(&ids, &[3])).await.data(201);
+        owner.get(&at(&own)).await.fails(403, "FORBIDDEN");
+        owner.get(&at(&draft)).await.fails(403, "FORBIDDEN");
+        wali.get(&at(&draft)).await.fails(400, "INVALID_STATUS");
+        assert_eq!(wali.get(&at(&own)).await.data(200)["assessment"]["total_score"], 3.0);
+        for filter in ["all", "assessed"] {
+            let of = async |reader: &User| {
+                let list = reader.get(&format!("{LIST}?filter={filter}")).await.data(200);
+                let list = list.as_array().unwrap().clone();
+                list.into_iter().find(|one| one["id"] == json!(own.id)).unwrap()["assessment"].clone()
+            };
+            assert_eq!(of(owner).await, json!(null), "{filter}");
+            assert_eq!(of(&wali).await["total_score"], 3.0, "{filter}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn header_and_scores_are_saved_together_or_not_at_all() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let work = app.student("siti").await.published("Karya", admin).await;
+    let ids = metrics(&app, &["Satu", "Dua"]).await;
+    app.sql("alter table assessment_scores add constraint refuse check (score <> 7)").await;
+    let bad = json!({
+        "scores": [{ "metric_id": ids[0], "score": 9 }, { "metric_id": ids[1], "score": 7 }], "final_comment": "Lain",
+    });
+    admin.post(&at(&work), &bad).await.fails(500, "INTERNAL_ERROR");
+    assert_eq!(admin.get(&at(&work)).await.data(200)["assessment"], json!(null));
+    assert_eq!(app.count("select count(*) from assessments").await, 0);
+    assert_eq!(numbers(admin).await, [1, 0, 1]);
+    let saved = admin.post(&at(&work), &scores(&ids, &[8, 6])).await.data(201);
+    admin.post(&at(&work), &bad).await.fails(500, "INTERNAL_ERROR");
+    assert_eq!(admin.get(&at(&work)).await.data(200)["assessment"], saved);
+    assert_eq!(app.count("select count(*) from audit_log where action = 'assessment.save'").await, 1);
+}
+
+#[tokio::test]
+async fn ids_of_metrics_have_one_spelling() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let work = app.student("siti").await.published("Karya", admin).await;
+    let ids = metrics(&app, &["Satu"]).await;
+    let id = ids[0].as_str().unwrap();
+    for other in [format!("{{{id}}}"), format!("urn:uuid:{id}"), id.replace('-', "")] {
+        let answer = admin.post(&at(&work), &scores(&[json!(other)], &[7])).await;
+        answer.fails(400, "VALIDATION_ERROR");
+        assert_eq!(answer.details(), ["scores[0].metric_id"]);
+        let orders = json!({ "orders": [{ "id": other, "urutan": 1 }] });
+        let answer = admin.put("/api/v1/admin/assessment-metrics/reorder", &orders).await;
+        answer.fails(400, "VALIDATION_ERROR");
+        assert_eq!(answer.details(), ["orders[0].id"]);
     }
 }

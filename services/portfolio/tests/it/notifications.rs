@@ -1,5 +1,6 @@
 //! What people are told, when, and what they read of it.
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{Portfolio, TestApp, User, eventually};
@@ -455,6 +456,11 @@ async fn guests_are_told_nothing() {
     let app = TestApp::spawn().await;
     app.get(LIST).await.fails(401, "UNAUTHORIZED");
     app.get(COUNT).await.fails(401, "UNAUTHORIZED");
+    let one = format!("{LIST}/{}", uuid::Uuid::now_v7());
+    for (method, path) in [(Method::PATCH, &*format!("{one}/read")), (Method::POST, READ_ALL), (Method::DELETE, &*one)]
+    {
+        app.guest(method, path, &[]).await.fails(401, "UNAUTHORIZED");
+    }
     app.get_with_token(LIST, "Bearer x").await.fails(401, "INVALID_TOKEN");
 }
 
@@ -510,6 +516,9 @@ async fn the_list_costs_the_same_statements_however_long_it_is_and_the_count_one
     }
     assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
     assert!(counts[0].0 <= 5 && counts[0].1 == 1, "begin, snapshot, totals, rows, commit: {counts:?}");
+    // Of this one the replica knows nothing yet, and for the badge it need not.
+    let tuti = app.student("tuti").await;
+    assert_eq!(crate::statements::every_statement(&app, &tuti, COUNT, COUNT).await, 1);
 }
 
 #[tokio::test]
@@ -530,6 +539,8 @@ async fn the_count_and_both_lists_walk_along_an_index() {
     )
     .await;
     app.sql("analyze notifications").await;
+    siti.get(COUNT).await.data(200);
+    app.has_used("notifications_unread_list_idx").await;
     let plan = async |query: &str| {
         let lines: Vec<String> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!("explain {query}")))
             .bind(siti.id)
@@ -538,9 +549,6 @@ async fn the_count_and_both_lists_walk_along_an_index() {
             .unwrap();
         lines.join("\n")
     };
-    let count =
-        plan("select count(*) from notifications where user_id = $1 and read_at is null and deleted_at is null").await;
-    assert!(count.contains("notifications_unread_list_idx") && !count.contains("Seq Scan"), "{count}");
     for (condition, index) in [("true", "notifications_list_idx"), ("read_at is null", "notifications_unread_list_idx")]
     {
         let list = plan(&format!(
@@ -549,5 +557,134 @@ async fn the_count_and_both_lists_walk_along_an_index() {
         ))
         .await;
         assert!(list.contains(index) && !list.contains("Sort"), "{list}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_deactivated_is_somebody_until_he_is_back() {
+    let app = TestApp::spawn().await;
+    let (siti, budi, tuti) = (app.student("siti").await, app.student("budi").await, app.student("tuti").await);
+    let work = siti.published("Karya", app.admin()).await;
+    let root = comment(&tuti, &work, None).await;
+    app.sql("delete from notifications").await;
+    siti.act("/api/v1/users/budi/follow").await.data(200);
+    budi.act("/api/v1/users/siti/follow").await.data(200);
+    budi.act(&work.path("/like")).await.data(200);
+    comment(&budi, &work, Some(&root)).await;
+    let before = told(&siti).await;
+    assert_eq!(before[0]["data"]["actor_is_following"], true);
+    app.deactivate(&budi).await;
+    let list = told(&siti).await;
+    assert_eq!(list.len(), 3);
+    for (one, prefix) in list.iter().zip(["actor", "liker", "follower"]) {
+        assert!(one["message"].as_str().unwrap().starts_with("Seseorang "), "{one:#}");
+        for key in ["username", "nama", "avatar"] {
+            assert_eq!(one["data"][format!("{prefix}_{key}")], json!(null), "{one:#}");
+        }
+        assert_eq!(one["data"][format!("{prefix}_is_following")], false, "{one:#}");
+    }
+    app.reactivate(&budi).await;
+    assert_eq!(told(&siti).await, before);
+
+    let owner = async || told(&tuti).await[0]["data"]["portfolio_owner_username"].clone();
+    assert_eq!(owner().await, "siti");
+    app.deactivate(&siti).await;
+    assert_eq!(owner().await, json!(null));
+    app.reactivate(&siti).await;
+    assert_eq!(owner().await, "siti");
+}
+
+#[tokio::test]
+async fn who_is_back_is_told_again() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    let feedback = feedback(&siti).await;
+    app.deactivate(&siti).await;
+    app.admin().patch(&feedback, &json!({ "status": "read" })).await.data(200);
+    app.reactivate(&siti).await;
+    app.admin().patch(&feedback, &json!({ "status": "resolved" })).await.data(200);
+    let list = told(&app.again(&siti).await).await;
+    assert_eq!(list.len(), 1);
+    assert_eq!(list[0]["data"]["new_status"], "resolved");
+}
+
+/// What actions change.
+async fn state(app: &TestApp) -> Value {
+    let tables = ["users", "follows", "portfolio_likes", "comments", "portfolios", "feedback", "audit_log"];
+    let mut state = json!({});
+    for table in tables {
+        let rows = format!("select coalesce(jsonb_agg(t order by t::text), '[]') from {table} t");
+        let rows: Value = sqlx::query_scalar(sqlx::AssertSqlSafe(rows)).fetch_one(&app.pool).await.unwrap();
+        state[table] = rows;
+    }
+    state
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_does_not_happen() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let (siti, budi) = (app.student("siti").await, app.student("budi").await);
+    let work = siti.published("Karya", admin).await;
+    let (first, second, third) =
+        (siti.submitted("Satu").await, siti.submitted("Dua").await, siti.submitted("Tiga").await);
+    let root = comment(&budi, &work, None).await;
+    let feedback = feedback(&siti).await;
+    app.sql("alter table notifications add constraint refuse check (false) not valid").await;
+    let before = state(&app).await;
+    let reply = json!({ "content": "Terima kasih", "parent_id": root["id"] });
+    let published = json!({ "judul": "Lain", "status": "published" });
+    for (what, answer) in [
+        ("follow", budi.act("/api/v1/users/siti/follow").await),
+        ("like", budi.act(&work.path("/like")).await),
+        ("comment", budi.post(&work.path("/comments"), &json!({ "content": "Keren" })).await),
+        ("reply", siti.post(&work.path("/comments"), &reply).await),
+        ("approve", admin.act(&first.admin_path("/approve")).await),
+        ("reject", admin.post(&second.admin_path("/reject"), &json!({ "note": "Tambah gambar" })).await),
+        ("status", admin.patch(&third.admin_path(""), &published).await),
+        ("feedback", admin.patch(&feedback, &json!({ "status": "read", "admin_notes": "x" })).await),
+    ] {
+        assert_eq!((answer.status, &answer.body["error"]["code"]), (500, &json!("INTERNAL_ERROR")), "{what}");
+        assert_eq!(state(&app).await, before, "{what}");
+    }
+    app.sql("alter table notifications drop constraint refuse").await;
+    admin.act(&first.admin_path("/approve")).await.data(200);
+    assert_ne!(state(&app).await, before);
+}
+
+#[tokio::test]
+async fn of_two_updates_of_feedback_at_once_the_last_is_the_one_that_is_unread() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let siti = app.student("siti").await;
+    let feedback = feedback(&siti).await;
+    for _ in 0..6 {
+        admin.patch(&feedback, &json!({ "status": "pending" })).await.data(200);
+        let (read, resolved) = (json!({ "status": "read" }), json!({ "status": "resolved" }));
+        let both = tokio::join!(admin.patch(&feedback, &read), admin.patch(&feedback, &resolved));
+        both.0.data(200);
+        both.1.data(200);
+        let list = told(&siti).await;
+        assert_eq!(list.len(), 1, "{list:#?}");
+        let status = admin.get(&feedback).await.data(200)["status"].clone();
+        assert_eq!((&list[0]["data"]["new_status"], &list[0]["is_read"]), (&status, &json!(false)));
+    }
+}
+
+#[tokio::test]
+async fn what_was_told_at_the_same_moment_stands_in_the_order_of_ids() {
+    let app = TestApp::spawn().await;
+    let siti = app.student("siti").await;
+    sqlx::query(
+        "insert into notifications (id, user_id, kind, data, dedup_key, created_at)
+         select gen_random_uuid(), $1, 'new_follower', '{}', n::text, '2026-01-01' from generate_series(1, 12) n",
+    )
+    .bind(siti.id)
+    .execute(&app.pool)
+    .await
+    .unwrap();
+    for query in ["", "?unread_only=true"] {
+        let ids = siti.get(&format!("{LIST}{query}")).await.column("id");
+        assert!(ids.len() == 12 && ids.is_sorted_by(|a, b| a > b), "{ids:?}");
     }
 }

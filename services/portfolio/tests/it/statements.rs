@@ -4,8 +4,19 @@ use serde_json::json;
 
 use crate::support::{TestApp, User, eventually};
 
-/// Statements of the latest request of `route`.
+/// Statements of the latest request of `route`, without the one about the caller: what that answers is remembered for some
+/// seconds, so it is there or not.
 pub async fn statements(app: &TestApp, viewer: &User, route: &str, path: &str) -> usize {
+    let about_the_caller = "select role, is_active and";
+    log_of(app, viewer, route, path).await.iter().filter(|line| !line.contains(about_the_caller)).count()
+}
+
+/// All of them.
+pub async fn every_statement(app: &TestApp, viewer: &User, route: &str, path: &str) -> usize {
+    log_of(app, viewer, route, path).await.len()
+}
+
+async fn log_of(app: &TestApp, viewer: &User, route: &str, path: &str) -> Vec<String> {
     let before = app.stack.log("portfolio").len();
     viewer.get(path).await.data(200);
     let of_request = || {
@@ -14,9 +25,7 @@ pub async fn statements(app: &TestApp, viewer: &User, route: &str, path: &str) -
         log[before..].lines().filter(|line| line.contains(&route)).map(str::to_owned).collect::<Vec<_>>()
     };
     eventually("the request is in the log", async || of_request().iter().any(|line| line.contains("answered"))).await;
-    // What is asked about the caller is remembered for some seconds, so it is there or not.
-    let about_the_caller = "select role, is_active and";
-    of_request().iter().filter(|line| line.contains("\"summary\"") && !line.contains(about_the_caller)).count()
+    of_request().into_iter().filter(|line| line.contains("\"summary\"")).collect()
 }
 
 #[tokio::test]

@@ -235,6 +235,15 @@ impl TestApp {
         running.await.unwrap();
     }
 
+    /// Waits until the index has served somebody.
+    pub async fn has_used(&self, index: &'static str) {
+        let scans = "select coalesce(sum(idx_scan), 0)::bigint from pg_stat_user_indexes where indexrelname = $1";
+        eventually(index, async || {
+            sqlx::query_scalar::<_, i64>(scans).bind(index).fetch_one(&self.pool).await.unwrap() > 0
+        })
+        .await;
+    }
+
     /// Waits until somebody else waits for a lock in the database.
     pub async fn somebody_waits_for_a_lock(&self) {
         let waiting = "select count(*) from pg_stat_activity

@@ -27,29 +27,23 @@ const LONGEST_URL: usize = 2048;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 pub struct ChangelogPayloadInput {
     /// Of a text, at most 20000 characters: plain, or HTML of the editor's elements.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    content: Entry,
+    content: Option<Entry>,
     /// Of an image: empty, stored already, or a `data:` URL. Of a button: an address, or a path of the site.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    url: Entry,
+    url: Option<Entry>,
     /// Of an image, at most 255 characters.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    caption: Entry,
+    caption: Option<Entry>,
     /// Of a video: its identifier, or its address.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    video_id: Entry,
+    video_id: Option<Entry>,
     /// Of a video, at most 255 characters.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    title: Entry,
+    title: Option<Entry>,
     /// Of a button, at most 100 characters.
-    #[serde(default)]
     #[schema(value_type = Option<String>)]
-    text: Entry,
+    text: Option<Entry>,
 }
 
 impl ChangelogPayloadInput {
@@ -58,13 +52,13 @@ impl ChangelogPayloadInput {
     /// # Errors
     /// 400 that names the key below `path`.
     pub fn must_be_texts(&self, path: &str, block_type: BlockType) -> ApiResult<()> {
-        let of_type: &[(&str, &Entry)] = match block_type {
+        let of_type: &[(&str, &Option<Entry>)] = match block_type {
             BlockType::Image => &[("url", &self.url), ("caption", &self.caption)],
             BlockType::Youtube => &[("video_id", &self.video_id), ("title", &self.title)],
             BlockType::Button => &[("text", &self.text), ("url", &self.url)],
             _ => &[("content", &self.content)],
         };
-        match of_type.iter().find(|(_, entry)| matches!(entry, Entry::Other)) {
+        match of_type.iter().find(|(_, entry)| matches!(entry, Some(Entry::Other))) {
             Some((key, _)) => Err(ApiError::syntax(format!("{path}.{key}"), "Tipe data tidak sesuai")),
             None => Ok(()),
         }
@@ -129,8 +123,8 @@ pub fn normalise(
     ]
     .into_iter()
     .filter_map(|(key, entry)| match entry {
-        Entry::Text(text) => Some((key.to_owned(), Value::String(text))),
-        Entry::None | Entry::Other => None,
+        Some(Entry::Text(text)) => Some((key.to_owned(), Value::String(text))),
+        Some(Entry::Other) | None => None,
     })
     .collect();
     let picture = if block_type == BlockType::Image { take_data_url(&mut object) } else { None };

@@ -7,11 +7,8 @@ use serde::{
 
 /// What stands at a key of a payload. Whether it has to be a text depends on the type of the block, which may come behind
 /// it; what is none is not kept, whatever its size.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub enum Entry {
-    /// Absent or `null`.
-    #[default]
-    None,
     Text(String),
     Other,
 }
@@ -32,7 +29,7 @@ impl<'de> Visitor<'de> for Anything {
     }
 
     fn visit_unit<E: Error>(self) -> Result<Entry, E> {
-        Ok(Entry::None)
+        Ok(Entry::Other)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Entry, E> {

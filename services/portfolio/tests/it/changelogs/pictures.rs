@@ -350,3 +350,93 @@ async fn two_bodies_are_read_at_once_and_others_wait_for_a_while() {
     drop(first);
     assert_eq!(admin.post(ADMIN, &json!({})).await.status, 422);
 }
+
+/// An address in the storage that belongs to this changelog.
+fn address(app: &TestApp, changelog: &str) -> String {
+    format!("{}/changelog-images/{changelog}/{}.png", app.storage, Uuid::now_v7())
+}
+
+#[tokio::test]
+async fn a_picture_that_is_gone_is_shown_nowhere_anew() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let made = admin.post(ADMIN, &form(admin, &[text("x")])).await.data(201);
+    let id = made["id"].as_str().unwrap();
+    let path = format!("{ADMIN}/{id}");
+    let (gone, shown) = (address(&app, id), address(&app, id));
+    assert_eq!(unreferenced(&app, id, &[&gone]).await.len(), 1);
+    let body = form(admin, &[text("x"), image(&gone)]);
+    let broken = ["sections[0].blocks[1].payload.url"];
+    assert_eq!(admin.patch(&path, &body).await.broken(), broken);
+    assert_eq!(admin.post(ADMIN, &body).await.broken(), broken);
+    assert_eq!(admin.get(&path).await.data(200), made);
+
+    // What stands there never stops an edit, and it does not go.
+    let body = form(admin, &[image(&shown)]);
+    admin.patch(&path, &body).await.data(200);
+    let deletion = json!({
+        "user_id": admin.id, "object_key": key(&app, &shown), "url": shown, "kind": "changelog_image", "owner_id": id,
+        "portfolio_id": null,
+    });
+    let url = app.portfolio.internal_url().join("/internal/objects/deletion").unwrap();
+    let answer = http_client().post(url).bearer_auth(&app.internal_token).json(&deletion).send().await.unwrap();
+    assert_eq!(answer.status(), 409);
+    app.sql("update media_objects set deleted_at = now()").await;
+    admin.patch(&path, &body).await.data(200);
+}
+
+#[tokio::test]
+async fn of_a_picture_that_goes_and_a_changelog_that_shows_it_one_wins() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let owner = admin.post(ADMIN, &form(admin, &[text("x")])).await.data(201);
+    let owner = owner["id"].as_str().unwrap();
+    let other = admin.post(ADMIN, &form(admin, &[text("x")])).await.data(201);
+    for path in [format!("{ADMIN}/{owner}"), format!("{ADMIN}/{}", other["id"].as_str().unwrap())] {
+        for _ in 0..8 {
+            let url = address(&app, owner);
+            let body = form(admin, &[image(&url)]);
+            let urls = [&*url];
+            let (saved, gone) = tokio::join!(admin.patch(&path, &body), unreferenced(&app, owner, &urls));
+            match (saved.status, gone.len()) {
+                (200, 0) => {}
+                (422, 1) => assert_eq!(saved.broken(), ["sections[0].blocks[0].payload.url"]),
+                other => panic!("{other:?}: {}", saved.body),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn whoever_shows_a_picture_of_another_changelog_waits_for_the_question_about_it() {
+    let app = TestApp::spawn().await;
+    let admin = app.admin();
+    let owner = admin.post(ADMIN, &form(admin, &[text("x")])).await.data(201);
+    let owner = owner["id"].as_str().unwrap();
+    let url = address(&app, owner);
+    let mut tx = app.pool.begin().await.unwrap();
+    sqlx::query("select id from changelogs where id = $1::uuid for no key update")
+        .bind(owner)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let body = form(admin, &[image(&url)]);
+    let (answer, ()) = tokio::join!(admin.post(ADMIN, &body), async {
+        app.somebody_waits_for_a_lock().await;
+        sqlx::query(
+            "insert into media_objects (
+                 object_key, upload_id, url, kind, owner_id, content_type, size, width, height, placeholder,
+                 confirmed_at, deleted_at
+             )
+             values ($1, gen_random_uuid(), $2, 'changelog_image', $3::uuid, '', 0, 0, 0, '', now(), now())",
+        )
+        .bind(key(&app, &url))
+        .bind(&url)
+        .bind(owner)
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+        tx.commit().await.unwrap();
+    });
+    assert_eq!(answer.broken(), ["sections[0].blocks[0].payload.url"]);
+}
