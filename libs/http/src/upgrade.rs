@@ -194,11 +194,11 @@ mod tests {
             match length {
                 0..126 => bytes.push(0x80 | u8::try_from(length).unwrap()),
                 126..65_536 => {
-                    bytes.push(0x80 | 126);
+                    bytes.push(0x80 | 0x7e);
                     bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
                 }
                 _ => {
-                    bytes.push(0x80 | 127);
+                    bytes.push(0x80 | 0x7f);
                     bytes.extend((length as u64).to_be_bytes());
                 }
             }
