@@ -29,14 +29,18 @@ pub async fn append<E: Event>(
 ) -> Result<Uuid, sqlx::Error> {
     let payload = encode(event)?;
     let id = Uuid::now_v7();
-    // The notification is part of the transaction: it goes out at the commit, or never.
+    // The notification is part of the transaction: it goes out at the commit, or never. Commits that notify wait for each
+    // other, so that none of many at once says what another one has just said: the relay stays awake for a while.
     sqlx::query(
         "with event as (
              insert into outbox (id, subject, event_type, aggregate_id, aggregate_version, payload, traceparent)
              values ($1, $2, $3, $4, $5, $6, $7)
              returning 1
          )
-         select pg_notify('outbox_' || current_schema(), '') from event",
+         select pg_notify('outbox_' || current_schema(), '')
+         from event
+         where not exists (select from (select created_at from outbox order by position desc limit 1) last
+                           where last.created_at > clock_timestamp() - interval '250 milliseconds')",
     )
     .bind(id)
     .bind(subject::<E>())
@@ -71,7 +75,10 @@ pub async fn append_all<E: Event>(connection: &mut PgConnection, events: &[(E, U
              order by place
              returning 1
          )
-         select pg_notify('outbox_' || current_schema(), '') where exists (select from event)",
+         select pg_notify('outbox_' || current_schema(), '')
+         where exists (select from event)
+           and not exists (select from (select created_at from outbox order by position desc limit 1) last
+                           where last.created_at > clock_timestamp() - interval '250 milliseconds')",
     )
     .bind(subject::<E>())
     .bind(E::NAME)

@@ -6,7 +6,7 @@ use sqlx::{
     PgExecutor, PgPool,
     postgres::{PgConnectOptions, PgListener, PgPoolOptions},
 };
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,6 +17,10 @@ use crate::{
 
 /// The safety net under the notifications.
 const POLL: Duration = Duration::from_secs(1);
+/// After an event the relay looks for others that came without a notification, this often and for this long: twice as long
+/// as the outbox keeps quiet after one.
+const AWAKE_POLL: Duration = Duration::from_millis(20);
+const AWAKE: Duration = Duration::from_millis(500);
 /// How often lag is measured and old rows are looked for.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// A statement that takes longer counts as a lost connection.
@@ -119,6 +123,7 @@ impl Relay {
         recover(&mut listener, birth).await?;
         tracing::info!(publisher = self.publisher, "the relay is at work");
 
+        let mut awake_until = Instant::now() + AWAKE;
         let mut housekeeping = interval(HOUSEKEEPING);
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -128,12 +133,13 @@ impl Relay {
                 sleep(LAST_PASS).await;
             };
             tokio::select! {
-                result = self.publish_all(&mut listener) => result?,
+                result = self.publish_all(&mut listener) => if result? { awake_until = Instant::now() + AWAKE },
                 () = late => bail!("no time for the last events before the shutdown"),
             }
             if last {
                 return Ok(());
             }
+            let pause = if Instant::now() < awake_until { AWAKE_POLL } else { POLL };
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 _ = housekeeping.tick() => {
@@ -146,13 +152,14 @@ impl Relay {
                     notification?.context(LOST)?;
                     while listener.next_buffered().is_some() {}
                 }
-                () = sleep(POLL) => {}
+                () = sleep(pause) => {}
             }
         }
     }
 
-    /// Publishes until no row is left.
-    async fn publish_all(&self, listener: &mut PgListener) -> anyhow::Result<()> {
+    /// Publishes until no row is left; says whether there was one.
+    async fn publish_all(&self, listener: &mut PgListener) -> anyhow::Result<bool> {
+        let mut any = false;
         loop {
             // Unpublished rows, never "positions above the last": positions are taken in another order than commits.
             // Planned each time: a plan that was kept from a small outbox would read all of a large one.
@@ -171,8 +178,9 @@ impl Relay {
             )
             .await?;
             if rows.is_empty() {
-                return Ok(());
+                return Ok(any);
             }
+            any = true;
             let mut acknowledged = Vec::with_capacity(rows.len());
             let result = self.publish_while_connected(listener, rows, &mut acknowledged).await;
             if !acknowledged.is_empty() {

@@ -1,7 +1,7 @@
 use std::{sync::Arc, time::Duration};
 
 use grafikarsa_events::{Bus, Consumer, Relay};
-use grafikarsa_http::{InternalClient, Service, database};
+use grafikarsa_http::{InternalClient, Service, database, database::DatabaseSettings};
 use grafikarsa_jwt::{RevocationList, TokenKeys, Verifier};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
@@ -18,7 +18,7 @@ use crate::{
     limits::Limits,
     media_events, portfolios, promotion,
     rankings::Rankings,
-    realtime::Realtime,
+    realtime::{self, Realtime},
     settings::Rules,
     storage,
     totals::Totals,
@@ -67,8 +67,17 @@ pub async fn serve(settings: Settings, shutdown: CancellationToken) -> anyhow::R
     let (views, recorder) = Views::new();
     let rules = Arc::new(settings.rules.clone());
     let origins = settings.http.cors_origins.clone();
-    let (realtime, sockets) =
-        Realtime::new(db.clone(), bus.clone(), rules.clone(), settings.realtime.clone(), verifier.clone(), origins);
+    let delivery = DatabaseSettings { max_connections: realtime::DELIVERY_CONNECTIONS, ..settings.database.clone() };
+    let delivery = database::connect(&delivery, "portfolio-delivery").await?;
+    let (realtime, sockets) = Realtime::new(
+        db.clone(),
+        delivery,
+        bus.clone(),
+        rules.clone(),
+        settings.realtime.clone(),
+        verifier.clone(),
+        origins,
+    );
     let state = AppState {
         auth: InternalClient::new(settings.auth_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,
         media: InternalClient::new(settings.media_url()?, &settings.http.internal_token, INTERNAL_DEADLINE)?,

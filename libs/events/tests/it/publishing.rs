@@ -1,4 +1,7 @@
+use std::time::Duration;
+
 use sqlx::{Connection as _, PgConnection, postgres::PgListener};
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use crate::support::{World, append, changed, eventually, in_time};
@@ -13,6 +16,27 @@ async fn an_event_that_commits_late_is_published_although_later_ones_went_before
     eventually("the later position is published", || async { world.versions_in_stream().await == [2] }).await;
     slow.commit().await.expect("it commits");
     eventually("the earlier position follows", || async { world.versions_in_stream().await == [2, 1] }).await;
+}
+
+#[tokio::test]
+async fn of_many_commits_in_a_row_few_notify() {
+    let world = World::new().await;
+    let schema: String = sqlx::query_scalar("select current_schema()").fetch_one(&world.pool).await.expect("a schema");
+    let mut listener = PgListener::connect_with(&world.pool).await.expect("a connection");
+    listener.listen(&format!("outbox_{schema}")).await.expect("it listens");
+    for version in 1..=20 {
+        world.change(Uuid::now_v7(), version).await;
+    }
+    // The quiet time after the last one is over for this one.
+    sleep(Duration::from_millis(300)).await;
+    world.change(Uuid::now_v7(), 21).await;
+    let mut notifications = 0;
+    while timeout(Duration::from_secs(1), listener.recv()).await.is_ok() {
+        notifications += 1;
+    }
+    assert!((2..21).contains(&notifications), "{notifications}");
+    world.relay();
+    eventually("all are published", || async { world.unpublished().await == 0 }).await;
 }
 
 #[tokio::test]

@@ -28,8 +28,8 @@ use crate::chat::{messages, reactions};
 
 /// Events that wait to be delivered.
 pub const QUEUE: usize = 64;
-/// Events whose text is read at once, each on one of the pool's connections.
-const AT_ONCE: usize = 4;
+/// Events whose text is read at once, each on a connection that is used for nothing else.
+pub const CONNECTIONS: u32 = 2;
 /// When the database has not answered for this long, the sockets that wait end.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
@@ -37,7 +37,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Delivers what the tail has put into the queue, until its end.
 pub async fn run(realtime: &Realtime, queue: mpsc::Receiver<Tailed>) {
     let arriving = stream::unfold(queue, async |mut queue| Some((queue.recv().await?, queue)));
-    let mut ready = std::pin::pin!(arriving.map(|tailed| prepare(realtime, tailed)).buffered(AT_ONCE));
+    let mut ready = std::pin::pin!(arriving.map(|tailed| prepare(realtime, tailed)).buffered(CONNECTIONS as usize));
     while let Some(step) = ready.next().await {
         let hub = &realtime.hub;
         match step {
@@ -169,7 +169,7 @@ impl What {
             }
             Self::Deleted(deleted) => frames::write("message.deleted", deleted)?,
             Self::Read(receipt) => frames::write("read.receipt", receipt)?,
-            Self::Reaction(change) => match reactions::render(&realtime.db, *change).await? {
+            Self::Reaction(change) => match reactions::render(&realtime.delivery, *change).await? {
                 Some(change) => frames::write("message.reaction", &change)?,
                 None => return Ok(Vec::new()),
             },
@@ -185,7 +185,7 @@ async fn sent(
     conversation_id: Uuid,
     message: Uuid,
 ) -> anyhow::Result<Vec<(Uuid, Utf8Bytes)>> {
-    let mut connection = realtime.db.acquire().await?;
+    let mut connection = realtime.delivery.acquire().await?;
     let mut frames = Vec::with_capacity(here.len());
     for &viewer in here {
         for message in messages::render(&mut connection, &realtime.rules, viewer, &[message]).await? {

@@ -32,6 +32,7 @@ use uuid::Uuid;
 use self::{hub::Hub, live::Live, presence::Presence};
 use crate::{AppState, settings::Rules};
 
+pub use delivery::CONNECTIONS as DELIVERY_CONNECTIONS;
 pub use settings::RealtimeSettings;
 
 /// After SIGTERM all sockets are closed within this time: their clients are told, and answer or do not. A little longer
@@ -52,6 +53,8 @@ pub struct Realtime(Arc<Inner>);
 /// What [`Realtime`] points to.
 pub struct Inner {
     db: PgPool,
+    /// What is told to sockets does not wait behind the requests that it is told of.
+    delivery: PgPool,
     rules: Arc<Rules>,
     settings: RealtimeSettings,
     verifier: Verifier,
@@ -74,6 +77,7 @@ impl Realtime {
     /// Nobody can connect before [`Running::run`].
     pub fn new(
         db: PgPool,
+        delivery: PgPool,
         bus: Bus,
         rules: Arc<Rules>,
         settings: RealtimeSettings,
@@ -83,7 +87,8 @@ impl Realtime {
         let live = Live::new(bus.clone());
         let (presence, recorder) = Presence::new(db.clone(), settings.clone(), live.clone());
         let hub = Arc::new(Hub::new(settings.max_sockets));
-        let inner = Inner { db, rules, settings, verifier, origins, bus, live, hub, presence: Arc::new(presence) };
+        let inner =
+            Inner { db, delivery, rules, settings, verifier, origins, bus, live, hub, presence: Arc::new(presence) };
         let realtime = Self(Arc::new(inner));
         (realtime.clone(), Running { realtime, recorder })
     }

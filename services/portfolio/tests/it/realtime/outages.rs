@@ -174,3 +174,37 @@ async fn an_event_that_nobody_can_read_ends_the_sockets_so_that_clients_catch_up
     listening.closes_with(1012).await;
     pair.budi.socket(&app.portfolio).await;
 }
+
+#[tokio::test]
+async fn sockets_hear_what_happens_while_requests_hold_every_connection() {
+    let app = TestApp::spawn().await;
+    let small = app.stack.spawn_replica("portfolio", &[("DATABASE_MAX_CONNECTIONS", "2")]).await;
+    let pair = Pair::of(&app).await;
+    let mut socket = pair.budi.socket(&small).await;
+    let waiting = "select count(*) from pg_stat_activity
+                   where datname = current_database() and wait_event_type = 'Lock'";
+    // A request waits for two seconds at most: a slow machine may need another try.
+    for attempt in 1.. {
+        let mut lock = app.stack.superuser().await;
+        let table = "begin; lock table portfolio.dm_settings in exclusive mode";
+        sqlx::raw_sql(table).execute(&mut lock).await.unwrap();
+        let (one, other) = (pair.budi.at(&small), pair.siti.at(&small));
+        let change = json!({ "show_typing_indicator": true });
+        let (_, _, still_waiting) = tokio::join!(
+            one.patch("/api/v1/dm/settings", &change),
+            other.patch("/api/v1/dm/settings", &change),
+            async {
+                eventually("both wait", async || app.count(waiting).await == 2).await;
+                let message = pair.write(&format!("Kesempatan {attempt}")).await;
+                socket.expect_with("message.new", |heard| heard["message"]["id"] == json!(message)).await;
+                let still_waiting = app.count(waiting).await;
+                sqlx::raw_sql("rollback").execute(&mut lock).await.unwrap();
+                still_waiting
+            },
+        );
+        if still_waiting == 2 {
+            return;
+        }
+        assert!(attempt < 5, "they did not wait until it was heard");
+    }
+}
