@@ -29,7 +29,7 @@ use crate::chat::{messages, reactions};
 /// Events that wait to be delivered.
 pub const QUEUE: usize = 64;
 /// Events whose text is read at once, each on a connection that is used for nothing else.
-pub const CONNECTIONS: u32 = 2;
+pub const CONNECTIONS: u32 = 4;
 /// When the database has not answered for this long, the sockets that wait end.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(200);
