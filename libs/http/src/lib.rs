@@ -25,7 +25,7 @@ pub use envelope::{Data, Envelope, Meta, Nothing, Page, PageEnvelope};
 pub use error::{ApiError, ApiResult, FieldError, OnConstraint};
 pub use extract::{
     Body, BodyId, ClientIp, CurrentUser, DeferredBody, Id, MaybeUser, OptionalBody, PageWindow, Paging, Path, Query,
-    RequestId, nullable,
+    RequestId, nullable, parse_id,
 };
 pub use fields::{FieldErrors, clean, optional_text, required_line, required_text, search_text};
 pub use internal::{InternalClient, InternalError, InternalGuard};

@@ -6,7 +6,7 @@ use serde::{
 };
 use uuid::Uuid;
 
-use super::path::hyphenated;
+use super::path::parse_id;
 
 /// A UUID inside of a body, in the one spelling that ids have in paths; another one is 400 as any wrong type is.
 ///
@@ -36,7 +36,7 @@ impl Visitor<'_> for Text {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<BodyId, E> {
-        hyphenated(text).map(BodyId).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+        parse_id(text).map(BodyId).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
 }
 

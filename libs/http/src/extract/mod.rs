@@ -11,6 +11,6 @@ pub use body::{Body, DeferredBody, OptionalBody, nullable};
 pub use body_id::BodyId;
 pub use client::{ClientIp, RequestId};
 pub use paging::{PageWindow, Paging};
-pub use path::{Id, Path, Query};
+pub use path::{Id, Path, Query, parse_id};
 pub(crate) use user::Identity;
 pub use user::{CurrentUser, MaybeUser};

@@ -38,12 +38,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Path(text) = Path::<String>::from_request_parts(parts, state).await?;
-        hyphenated(&text).map(Self).ok_or_else(|| ApiError::syntax("id", "ID tidak valid"))
+        parse_id(&text).map(Self).ok_or_else(|| ApiError::syntax("id", "ID tidak valid"))
     }
 }
 
-/// The other spellings that a UUID parser accepts (braces, `urn:uuid:`, no hyphens) are no ids of ours.
-pub(super) fn hyphenated(text: &str) -> Option<Uuid> {
+/// An id as paths, queries and bodies have it. The other spellings that a UUID parser accepts (braces, `urn:uuid:`, no
+/// hyphens) are no ids of ours.
+pub fn parse_id(text: &str) -> Option<Uuid> {
     if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
 }
 

@@ -1,6 +1,6 @@
 //! Values of query strings: empty is absent, what cannot be read is 400.
 
-use grafikarsa_http::{ApiError, ApiResult};
+use grafikarsa_http::{ApiError, ApiResult, parse_id};
 use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
@@ -8,7 +8,7 @@ use uuid::Uuid;
 pub fn uuid(field: &str, value: Option<&str>) -> ApiResult<Option<Uuid>> {
     match value.map(str::trim) {
         None | Some("") => Ok(None),
-        Some(text) => parse(text).map(Some).ok_or_else(|| ApiError::syntax(field, "ID tidak valid")),
+        Some(text) => parse_id(text).map(Some).ok_or_else(|| ApiError::syntax(field, "ID tidak valid")),
     }
 }
 
@@ -25,7 +25,7 @@ pub fn boolean(field: &str, value: Option<&str>) -> ApiResult<Option<bool>> {
 /// Ids separated by commas, `most` at the most.
 pub fn uuids(field: &str, value: Option<&str>, most: usize) -> ApiResult<Vec<Uuid>> {
     let parts = value.unwrap_or_default().split(',').map(str::trim).filter(|part| !part.is_empty());
-    let ids: Option<Vec<Uuid>> = parts.map(parse).collect();
+    let ids: Option<Vec<Uuid>> = parts.map(parse_id).collect();
     let mut ids = ids.ok_or_else(|| ApiError::syntax(field, "ID tidak valid"))?;
     if ids.len() > most {
         return Err(ApiError::syntax(field, format!("Maksimal {most} pilihan")));
@@ -35,17 +35,11 @@ pub fn uuids(field: &str, value: Option<&str>, most: usize) -> ApiResult<Vec<Uui
     Ok(ids)
 }
 
-/// An id in the one spelling that ids have.
-pub fn parse(text: &str) -> Option<Uuid> {
-    // A UUID parser accepts other spellings, which are no ids of ours.
-    if text.len() == 36 { Uuid::try_parse(text).ok() } else { None }
-}
-
 /// For ids in PATCH bodies that `null` and `""` clear: absent is `None`, cleared `Some(None)`.
 pub fn clearable_uuid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<Uuid>>, D::Error> {
     match Option::<String>::deserialize(deserializer)?.as_deref().map(str::trim) {
         None | Some("") => Ok(Some(None)),
-        Some(text) => parse(text).map(|id| Some(Some(id))).ok_or_else(|| serde::de::Error::custom("no UUID")),
+        Some(text) => parse_id(text).map(|id| Some(Some(id))).ok_or_else(|| serde::de::Error::custom("no UUID")),
     }
 }
 

@@ -1,16 +1,13 @@
 //! The body of a message: what is sent, and the rules that it keeps.
 
-use grafikarsa_http::{ApiError, ApiResult, BodyId, FieldErrors};
+use grafikarsa_http::{ApiError, ApiResult, BodyId, FieldErrors, parse_id};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::MessageType;
-use crate::{
-    portfolios::filters,
-    storage::{self, Key},
-};
+use crate::storage::{self, Key};
 
 /// Most characters of a text.
 const TEXT_CHARS: usize = 5_000;
@@ -119,7 +116,7 @@ fn portfolio(errors: &mut FieldErrors, fields: &Map<String, Value>) -> ApiResult
         errors.add("content.portfolio_id", "Portofolio wajib diisi");
         return Ok(None);
     };
-    let id = filters::parse(id).ok_or_else(|| ApiError::syntax("content.portfolio_id", "ID tidak valid"))?;
+    let id = parse_id(id).ok_or_else(|| ApiError::syntax("content.portfolio_id", "ID tidak valid"))?;
     Ok(Some(Content::Portfolio { id, text }))
 }
 
